@@ -1,0 +1,43 @@
+"""Score a run folder, or a model zero-shot: `python evaluate.py run=DIR`, `python evaluate.py model=… data=…`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from prospect.runs.build import build
+from prospect.runs.command import command
+from prospect.runs.folder import Run
+
+
+def evaluate(
+    record: Run,
+    model: dict[str, Any],
+    adapt: dict[str, Any],
+    data: dict[str, Any],
+    loss: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int = 0,
+    resume: str | None = None,
+    run: str | None = None,
+    split: str = "test",
+    batch_size: int = 32,
+) -> None:
+    from prospect.errors import UserError
+    from prospect.evaluation.score import score
+    from prospect.models.loading import trained
+    from prospect.runs.results import write_results
+
+    dataset = build(data)
+    if not dataset.splits.get(split):
+        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+    vlm = trained(run, model) if run else build(model)
+    record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
+    with record.time("evaluate"):
+        scored = score(vlm, dataset, split, batch_size)
+    if record.is_main:
+        write_results(record, {split: scored})
+
+
+if __name__ == "__main__":
+    sys.exit(command(evaluate, config="evaluate"))

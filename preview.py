@@ -1,0 +1,43 @@
+"""What the model will see and learn: `python preview.py data=… [index=N] [split=…] [html=FILE]`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from prospect.runs.build import build
+from prospect.runs.command import command
+
+
+def preview(
+    model: dict[str, Any],
+    adapt: dict[str, Any],
+    data: dict[str, Any],
+    loss: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int = 0,
+    resume: str | None = None,
+    split: str = "train",
+    index: int = 0,
+    html: str | None = "preview.html",
+) -> None:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from prospect.errors import UserError
+    from prospect.runs.preview import page, show
+    from prospect.training.preview import view
+
+    dataset = build(data)
+    if not dataset.splits.get(split):
+        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+    vlm = build(model)
+    seen = view(vlm, dataset, split, index, trainer.get("max_length"))
+    show(seen, Console())
+    if html:
+        print(f"page {page(seen, Path(html))}")
+
+
+if __name__ == "__main__":
+    sys.exit(command(preview, config="preview", folder=False))

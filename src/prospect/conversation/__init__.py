@@ -1,0 +1,1 @@
+"""Words: samples, segments and tokens with their channels. No torch here."""

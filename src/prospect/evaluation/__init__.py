@@ -1,0 +1,1 @@
+"""Metrics as pure functions, batch generation and scoring."""

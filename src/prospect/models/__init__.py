@@ -1,0 +1,1 @@
+"""Loading, the tiny model, image layout and adaptation."""

@@ -1,0 +1,72 @@
+"""What a LoRA adapter stands on. An adapter on other weights than its own gives wrong answers without any error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prospect.errors import UserError
+from prospect.models.hub import fetched
+from prospect.models.sealed import digest
+
+RECORD = "base.json"
+INSIDE = "base"  # a base that exists nowhere on disk travels with the adapter, in this folder
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where the weights under an adapter come from.
+
+    `source` is what the user named; without one the weights exist nowhere else, so they travel with the adapter.
+    """
+
+    source: str | None = None
+    folder: Path | None = None
+    sha256: str | None = None
+
+    def hashed(self) -> Base:
+        return replace(self, sha256=weights_hash(self.folder)) if self.folder else self
+
+    def write(self, adapter: Path) -> None:
+        record = {"source": self.source, "folder": str(self.folder), "sha256": self.sha256}
+        (adapter / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def base_inside(adapter: Path) -> Base:
+    """The record of a base that was just written into the adapter's own folder."""
+    return Base(folder=Path(INSIDE), sha256=weights_hash(adapter / INSIDE))
+
+
+def base_of(adapter: Path) -> Base:
+    """The recorded base of an adapter, found and verified."""
+    path = adapter / RECORD
+    if not path.is_file():
+        raise UserError(
+            f"{adapter} is an adapter without {RECORD}, so it isn't known which weights it belongs to; "
+            "merge it into its base with PEFT and give the merged folder"
+        )
+    record = json.loads(path.read_text())
+    folder = _located(adapter, record)
+    if weights_hash(folder) != record["sha256"]:
+        raise UserError(
+            f"{adapter}: its base {folder} has changed since the adapter was trained (other weights); "
+            f"bring the old base back, or put its new place into {path}"
+        )
+    return Base(record["source"], folder, record["sha256"])
+
+
+def _located(adapter: Path, record: dict) -> Path:
+    folder = adapter / record["folder"]  # an absolute path stays as it is
+    if folder.is_dir():
+        return folder
+    if record["source"] is None:
+        raise UserError(f"{adapter}: its base {folder} is gone; bring it back, or put its new place into {RECORD}")
+    return fetched(record["source"], key=f"the base of the adapter {adapter}")
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash over all weight files of a folder, by name and content."""
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256("".join(f"{file.name} {digest(file)}\n" for file in files).encode()).hexdigest()

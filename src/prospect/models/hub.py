@@ -1,0 +1,66 @@
+"""Where a model lies: a folder on this machine, or a name on the hub that is brought here once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+
+from prospect.errors import UserError
+from prospect.models.sealed import model_folder
+
+ANSWER_SECONDS = 3  # without a limit of our own, a network that swallows packets would hang for minutes
+SETTINGS = ["*.json", "*.jinja", "*.txt"]
+WEIGHTS = ["*.safetensors"]
+
+
+def fetched(path: str, key: str = "model.path", weights: bool = True) -> Path:
+    """The folder behind a local path or a hub name; downloads what is missing."""
+    if Path(path).expanduser().exists():
+        return model_folder(path)
+    if not _is_hub_name(path):
+        raise UserError(f"{key}: there is no folder {path}, and it is no hub name (OWNER/NAME) either")
+    patterns = SETTINGS + (WEIGHTS if weights else [])
+    silence = _silence(path)
+    try:
+        return Path(snapshot_download(path, allow_patterns=patterns, local_files_only=silence is not None))
+    except (OSError, HTTPError) as error:
+        reason = silence or _first_line(error)
+        raise UserError(
+            f"{key}={path}: there is no such folder here, and the hub did not give it ({reason}). Either give a hub "
+            f"name while the hub can be reached, or a local folder: `hf download {path} --local-dir FOLDER` on a "
+            f"machine with a connection, then {key}=FOLDER. model.weights=random needs neither"
+        ) from error
+
+
+def at_hand(path: str) -> Path | None:
+    """The folder behind a path without asking the network: on disk, or in the hub's cache, or not at all."""
+    if Path(path).expanduser().exists():
+        return model_folder(path)
+    if not _is_hub_name(path):
+        raise UserError(f"model.path: there is no folder {path}, and it is no hub name (OWNER/NAME) either")
+    try:
+        return Path(snapshot_download(path, allow_patterns=SETTINGS, local_files_only=True))
+    except OSError:
+        return None
+
+
+def _silence(name: str) -> str | None:
+    """Why the hub cannot be asked about this name now; None when it answers."""
+    try:
+        HfApi().model_info(name, timeout=ANSWER_SECONDS)
+    except OfflineModeIsEnabled:
+        return "HF_HUB_OFFLINE is set, and it is not in the cache"
+    except (OSError, HTTPError) as error:
+        return _first_line(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _is_hub_name(path: str) -> bool:
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None

@@ -1,0 +1,141 @@
+"""From a folder to a model in memory, and what every model needs before it is used: a type, a place, a mode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from prospect.errors import UserError
+from prospect.models.base import Base, base_of
+from prospect.models.images import IMAGE, ImageSettings, layout_of
+from prospect.models.sealed import model_folder
+from prospect.models.vlm import VLM, no_bars
+from prospect.models.words import CHAT_TEMPLATE, END, PAD, token_id
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
+
+
+def placed(device: str) -> torch.device:
+    """`auto` is this process's own GPU where there is one, else the CPU."""
+    if device == "auto":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"model.device={device}: use auto, cpu, cuda, cuda:N or meta") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"model.device={device}: torch sees no GPU here; use model.device=auto or cpu")
+    return place
+
+
+def built(config: PreTrainedConfig, dtype: Dtype, device: str, attention: Attention, seed: int) -> PreTrainedModel:
+    """The architecture with random weights from `seed`; on the meta device shapes alone, at no cost."""
+    place = placed(device)
+    model: Any
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
+    with _attention_named(attention):
+        if place.type == "meta":
+            with place:
+                model = AutoModelForImageTextToText.from_config(config, **options)
+            return model.eval()
+        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay what they would have been
+            torch.manual_seed(seed)
+            model = AutoModelForImageTextToText.from_config(config, **options)
+        return model.to(place).eval()
+
+
+def trained(run: str, model: Mapping[str, Any]) -> VLM:
+    """The model that a run left, in the type and place that `model` asks for; its image settings travel with it."""
+    options: dict[str, Any] = {"dtype": "float32", "device": "auto", "attention": "sdpa"}
+    options |= {key: model[key] for key in options if key in model}
+    return loaded(model_folder(run), run, **options)
+
+
+def loaded(
+    folder: Path,
+    source: str,
+    dtype: Dtype,
+    device: str,
+    attention: Attention,
+    image: ImageSettings | None = None,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+) -> VLM:
+    """The model of a folder: a whole one, or an adapter put onto its recorded and verified base."""
+    base = base_of(folder) if (folder / "adapter_config.json").is_file() else None
+    origin = base or Base(source, folder.resolve())
+    assert origin.folder is not None
+    model = _weights(origin.folder, dtype, attention)
+    images = layout_of(folder, tokens_a_tile(model.config)).adjusted(image)
+    vlm = VLM(model, tokenizer or tokenizer_of(folder), images, origin, base)
+    if base:
+        vlm.model = PeftModel.from_pretrained(model, folder)
+    vlm.model.to(placed(device)).eval()
+    agreed(vlm)
+    return vlm
+
+
+def _weights(folder: Path, dtype: Dtype, attention: Attention) -> PreTrainedModel:
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} holds no weights (*.safetensors)")
+    with no_bars(), _attention_named(attention):
+        options: dict[str, Any] = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
+        options |= {"local_files_only": True, "output_loading_info": True}
+        answer: Any = AutoModelForImageTextToText.from_pretrained(folder, **options)
+    model, found = answer
+    if model.config.model_type != "smolvlm":
+        raise UserError(f"{folder} holds a model of type {model.config.model_type}, not smolvlm")
+    if missing := sorted(found["missing_keys"]):  # transformers would only warn, and go on with random numbers
+        raise UserError(f"{folder} lacks {len(missing)} weights of the model, the first of them {missing[0]}")
+    return model
+
+
+def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(f"{folder} holds no tokenizer.json; give the folder of a tokenizer with model.tokenizer=FOLDER")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.chat_template is None:  # older folders keep it in a file that only processors read
+        tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def tokens_a_tile(config: Any) -> int:
+    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    return patches // config.scale_factor**2
+
+
+def agreed(vlm: VLM) -> None:
+    """Model and tokenizer must mean the same token by a picture; generation ends and pads as the tokenizer says."""
+    config, tokenizer = vlm.model.config, vlm.tokenizer
+    image = token_id(tokenizer, IMAGE)
+    if image != config.image_token_id or len(tokenizer) > config.text_config.vocab_size:
+        raise UserError(
+            f"the tokenizer doesn't fit the model: {IMAGE} is {image} there and {config.image_token_id} here, "
+            f"{len(tokenizer)} entries there and {config.text_config.vocab_size} here"
+        )
+    generation = vlm.bare.generation_config
+    generation.eos_token_id = token_id(tokenizer, END)
+    generation.pad_token_id = token_id(tokenizer, PAD)
+
+
+@contextmanager
+def _attention_named(attention: Attention) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        if attention == "flash_attention_2":
+            raise UserError("model.attention=flash_attention_2 needs the package flash-attn; use sdpa") from error
+        raise

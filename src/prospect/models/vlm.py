@@ -1,0 +1,119 @@
+"""A vision-language model with everything that is needed to talk to it: the one object that the other rooms see."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from prospect.conversation import smolvlm
+from prospect.conversation.sample import Sample
+from prospect.conversation.segments import Segment
+from prospect.errors import UserError
+from prospect.models.base import INSIDE, Base, base_inside
+from prospect.models.images import ImageLayout
+
+
+@dataclass
+class VLM:
+    """`origin`: where the weights lie on disk, if they do. `adapter_base`: set while a LoRA adapter is in place."""
+
+    model: Any  # a PreTrainedModel, or the PeftModel around it
+    tokenizer: PreTrainedTokenizerFast
+    images: ImageLayout
+    origin: Base | None = None
+    adapter_base: Base | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def bare(self) -> PreTrainedModel:
+        """The transformers model itself; with an adapter in place its layers are inside, and active."""
+        return self.model.get_base_model() if self.adapter_base else self.model
+
+    @property
+    def image_token_id(self) -> int:
+        return self.model.config.image_token_id
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence that the model has positions for."""
+        return self.model.config.text_config.max_position_embeddings
+
+    def chat(self, sample: Sample, reply: bool = True) -> list[Segment]:
+        """A sample in the model's own chat format; with reply=False only what comes before the last reply."""
+        return smolvlm.chat(sample, self.images.segments, reply)
+
+    def learnt_texts(self, sample: Sample) -> list[str]:
+        """What the learnt tokens of each supervised turn must decode to."""
+        return smolvlm.learnt_texts(sample)
+
+    def save(self, folder: Path) -> None:
+        """Write an ordinary transformers folder; with an adapter the adapter alone, and a record of its base."""
+        if self.device.type == "meta":
+            raise UserError("device=meta holds shapes and no weights, so there is nothing to save")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
+        self.images.write(folder)
+        with no_bars():
+            if self.adapter_base is None:
+                self.model.save_pretrained(folder)
+            else:
+                self._save_adapter(folder, self.adapter_base)
+
+    def _save_adapter(self, folder: Path, base: Base) -> None:
+        if base.source is None:
+            _without_adapter(self.model).save_pretrained(folder / INSIDE)
+            base = base_inside(folder)
+        # PEFT would look up the base on the hub to see whether its embeddings grew; ours never do under an adapter.
+        self.model.peft_config["default"].base_model_name_or_path = str(base.folder)
+        self.model.save_pretrained(str(folder), save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        base.write(folder)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters in total, trainable, and by part. Tied weights count once."""
+        counts = Counter(total=0, trainable=0, vision=0, connector=0, language=0)
+        for name, parameter in self.model.named_parameters():
+            if ".original_module." in name:  # PEFT keeps the untrained twin of a module that it trains fully
+                continue
+            size = parameter.numel()
+            counts.update({"total": size, "trainable": size * parameter.requires_grad, _part(name): size})
+        return dict(counts)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep transformers' progress bars out of a run's log."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _without_adapter(model: Any) -> PreTrainedModel:
+    """A copy of the model as it was before its adapter. PEFT's unload alone would leave fully trained modules in."""
+    from peft.utils import ModulesToSaveWrapper
+
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            module.modules_to_save["default"].load_state_dict(module.original_module.state_dict())
+    return model.unload()
+
+
+def _part(name: str) -> str:
+    return "vision" if ".vision_model." in name else "connector" if ".connector." in name else "language"

@@ -1,0 +1,1 @@
+"""Configuration check, run folder, manifest and report. Knows nothing of torch."""

@@ -1,0 +1,208 @@
+"""Learning curves as plain geometry: numbers in, the coordinates of an inline SVG out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prospect.runs.files import as_number
+
+Point = tuple[float, float]  # (step, value)
+
+WIDTH, HEIGHT = 360, 172
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 22  # room for the ticks
+BUCKETS = 180  # about two pixels each
+CALM = 60  # with more points than these a noisy curve is drawn faint, under its moving mean
+SHARES = ("accuracy", "f1", "precision", "recall", "ap")  # between 0 and 1, and shown so
+NOT_CURVES = {"step", "epoch", "time", "seconds"}
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear or logarithmic scale from values to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+    ticks: list[float] = field(default_factory=list)
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (
+            (math.log10(x) for x in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        )
+        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One split's curve. `broken` are the steps at which it is NaN or infinite: there it has a gap."""
+
+    split: str
+    points: list[Point]
+    broken: list[int]
+    path: str
+    mean: str | None
+    dots: list[Point]
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True)
+class Chart:
+    name: str
+    lines: list[Line]
+    x: Axis
+    y: Axis
+
+
+def charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
+    """A chart for every quantity, its splits together; the ones that are looked at first come first."""
+    series: dict[str, dict[str, dict[int, float]]] = {}
+    for row in rows:
+        for key, value in row.items():
+            (split, name), number = split_of(key), as_number(value)
+            if (
+                number is not None
+                and isinstance(row.get("step"), int)
+                and key not in NOT_CURVES
+                and not name.startswith("class/")
+            ):
+                _add(series.setdefault(name, {}).setdefault(split, {}), int(row["step"]), number)
+    x = _step_axis([step for splits in series.values() for points in splits.values() for step in points])
+    drawn = [_chart(name, series[name], x) for name in sorted(series, key=_rank)]
+    return [chart for chart in drawn if chart is not None]
+
+
+def _step_axis(steps: Sequence[int]) -> Axis:
+    """One for all charts, so that what lies above one another happened at the same time."""
+    first, last = min(steps, default=0), max(steps, default=0)
+    low = 0 if first < 0.2 * last else first
+    high = max(last, low + 1)
+    ticks = [tick for tick in nice(low, high, 5) if low <= tick <= high and tick == int(tick)]
+    return Axis(low, high, LEFT, WIDTH - RIGHT, ticks=ticks)
+
+
+def split_of(key: str) -> tuple[str, str]:
+    """test/speak/f1 → (test, speak/f1); a key without a split has the empty one."""
+    split, _, name = key.partition("/")
+    return (split, name) if split in SPLITS else ("", key)
+
+
+def _add(points: dict[int, float], step: int, value: float) -> None:
+    """A step that lies before the last one: the run was resumed there, and what came after it was done again."""
+    if points and step < next(reversed(points)):
+        for later in [known for known in points if known >= step]:
+            del points[later]
+    points[step] = value
+
+
+def _rank(name: str) -> tuple[int, str]:
+    first = ("loss", "accuracy", "reward", "speak/f1", "dst/f1", "macro_f1")
+    if name in first:
+        return first.index(name), name
+    return (10 if name.startswith("loss") else 20 if name == "learning_rate" else 30), name
+
+
+def _chart(name: str, series: dict[str, dict[int, float]], x: Axis) -> Chart | None:
+    finite = [value for points in series.values() for value in points.values() if math.isfinite(value)]
+    if not finite:
+        return None  # the report says so in words
+    y = _value_axis(name, finite)
+    order = sorted(series, key=lambda split: ("train", "", "test", "val").index(split))  # few points over many
+    return Chart(name, [_line(name, split, series[split], x, y) for split in order], x, y)
+
+
+def _value_axis(name: str, values: list[float]) -> Axis:
+    low, high = min(values), max(values)
+    is_loss = name.startswith("loss")
+    if re.split("[/_]", name)[-1] in SHARES and low >= 0 and high <= 1:
+        return Axis(0, 1, HEIGHT - BOTTOM, TOP, ticks=[0, 0.5, 1])
+    if is_loss and low > 0 and high / low > 100:
+        return _decades(low, high)
+    if low >= 0 and (is_loss or name == "learning_rate" or low < high / 3):
+        low = 0.0
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    ticks = nice(low, high, 4)
+    return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks=ticks)
+
+
+def _decades(low: float, high: float) -> Axis:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    stride = max(1, math.ceil((last - first) / 4))
+    ticks = [10.0**power for power in range(first, last + 1, stride)]
+    return Axis(10.0**first, 10.0**last, HEIGHT - BOTTOM, TOP, log=True, ticks=ticks)
+
+
+def nice(low: float, high: float, count: int) -> list[float]:
+    """Ticks at 1, 2 or 5 times a power of ten that enclose [low, high]."""
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{index * step:.10g}") for index in range(first, last + 1)]
+
+
+def _line(name: str, split: str, points: dict[int, float], x: Axis, y: Axis) -> Line:
+    ordered = sorted(points.items())
+    finite: list[Point] = [(step, value) for step, value in ordered if math.isfinite(value)]
+    runs = [thinned(run) for run in _unbroken(ordered)]
+    noisy = len(finite) > CALM and name != "learning_rate"
+    mean = _path([thinned(moving_mean(run, len(finite) // 30)) for run in _unbroken(ordered)], x, y) if noisy else None
+    alone = [run[0] for run in runs if len(run) == 1]
+    dots = finite if len(finite) <= 25 else alone
+    return Line(
+        split,
+        [point for run in runs for point in run],
+        [step for step, value in ordered if not math.isfinite(value)],
+        _path(runs, x, y),
+        mean,
+        [(x(step), y(value)) for step, value in dots],
+    )
+
+
+def _unbroken(points: Iterable[tuple[int, float]]) -> list[list[Point]]:
+    runs: list[list[Point]] = [[]]
+    for step, value in points:
+        if math.isfinite(value):
+            runs[-1].append((step, value))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def thinned(points: list[Point]) -> list[Point]:
+    """The lowest and the highest point of each bucket: a spike stays a spike."""
+    size = math.ceil(len(points) / BUCKETS)
+    if size <= 2:
+        return points
+    kept: list[Point] = [points[0]]
+    for start in range(0, len(points), size):
+        bucket = points[start : start + size]
+        kept += {min(bucket, key=lambda p: p[1]), max(bucket, key=lambda p: p[1])}
+    return sorted({*kept, points[-1]})
+
+
+def moving_mean(points: list[Point], window: int) -> list[Point]:
+    """The mean over `window` points around each one; fewer at the ends."""
+    half = max(1, window // 2)
+    sums = [0.0]
+    for _, value in points:
+        sums.append(sums[-1] + value)
+    result = []
+    for index, (step, _) in enumerate(points):
+        first, last = max(0, index - half), min(len(points), index + half + 1)
+        result.append((step, (sums[last] - sums[first]) / (last - first)))
+    return result
+
+
+def _path(runs: list[list[Point]], x: Axis, y: Axis) -> str:
+    return " ".join("M" + " L".join(f"{x(step)},{y(value)}" for step, value in run) for run in runs)

@@ -1,0 +1,92 @@
+"""A preview drawn: on the terminal, and as one self-contained page. Every text from data is escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from prospect.runs.files import write_atomically
+
+# One look for a channel everywhere: (terminal style, page colour).
+CHANNELS = {
+    "answer": ("black on green", "#bfe8c4"),
+    "speak": ("black on cyan", "#bfe3f2"),
+    "dst": ("black on yellow", "#f6e3a1"),
+}
+
+
+def show(view: dict[str, Any], console: Console) -> None:
+    """Turns, tokens coloured by channel, counts, and the audit of the split."""
+    title = Text(f"{view['data']}/{view['split']}[{view['index']}]  {view['id']}")
+    console.print(Panel(Group(*_turns(view), Text(), _tokens(view["tokens"]), Text(), _legend(view)), title=title))
+    console.print(_counts(view))
+    console.print(_audit(view["audit"]))
+
+
+def page(view: dict[str, Any], path: Path) -> Path:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    colours = {channel: colour for channel, (_, colour) in CHANNELS.items()}
+    write_atomically(path, environment.get_template("preview.html.j2").render(view=view, colours=colours))
+    return path.absolute()
+
+
+def _turns(view: dict[str, Any]) -> list[Text]:
+    lines = []
+    for turn in view["turns"]:
+        line = Text(f"{turn['role']:>10}  ", style="bold")
+        for part in turn["parts"]:
+            line.append(part["text"] if "text" in part else f"[{part['name']} {part['size']}] ", style="not bold")
+        lines.append(line)
+    return lines
+
+
+def _tokens(tokens: list[dict[str, Any]]) -> Text:
+    text = Text()
+    for number, token in enumerate(tokens):
+        style = CHANNELS[token["channel"]][0] if token["channel"] else "dim" if token["control"] else ""
+        if not style and number % 2:
+            style = "underline"  # so that the borders of plain tokens can be seen
+        text.append(token["text"].replace("\n", "⏎\n"), style=style)
+    return text
+
+
+def _legend(view: dict[str, Any]) -> Text:
+    legend = Text("learnt: ")
+    for channel in view["audit"]["by_channel"] or {"nothing": 0}:
+        legend.append(f" {channel} ", style=CHANNELS.get(channel, ("red", ""))[0]).append(" ")
+    return legend
+
+
+def _counts(view: dict[str, Any]) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, value in view["counts"].items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else value)
+    table.add_row("model", f"{view['model']['parameters']:,} parameters")
+    return table
+
+
+def _audit(audit: dict[str, Any]) -> Group:
+    classes = "  ".join(f"{label} {count}" for label, count in audit["classes"].items())
+    lines = [
+        Text(f"\naudit of the split: {audit['samples']:,} samples, {audit['tokens']:,} tokens, ", style="bold").append(
+            f"{audit['learnt']:,} learnt; the longest has {audit['longest']:,}"
+        )
+    ]
+    if classes:
+        lines.append(Text(f"  classes  {classes}"))
+    lines += [
+        Text(f"  {f['severity']}  {f['kind']} × {f['count']}: {f['example']}", style="yellow")
+        for f in audit["findings"]
+    ]
+    lines += [Text(f"  label fault  {fault}", style="red") for fault in audit["faults"]]
+    if not audit["faults"]:
+        lines.append(Text("  every learnt span decodes to its turn and end token", style="green"))
+    return Group(*lines)

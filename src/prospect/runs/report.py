@@ -1,0 +1,211 @@
+"""report.html: one self-contained page of a run, built from what lies in its folder alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from prospect.runs import claim, curves
+from prospect.runs.files import write_atomically
+from prospect.runs.redact import redact_known
+from prospect.runs.wording import moment, number, short, span, tick
+
+SHOWN = 60  # answers of a split; the rest stands in predictions/
+FIRST_CHARTS = 6
+HEADLINES = (
+    *("accuracy", "macro_f1", "speak/f1", "dst/f1", "dst/transition_f1", "dst/joint_goal_accuracy", "dialogue/f1"),
+    *("preference_accuracy", "reward"),
+)
+IN_HEADER = ("train/steps", "train/seconds")
+THUMBNAIL = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
+
+
+def write_report(folder: Path) -> Path:
+    """Also for a run that failed or still goes on: what is not there has no section, what is broken is said."""
+    folder = Path(folder)
+    notes: list[str] = []
+    metrics = _json(folder / "metrics.json", notes)
+    rows = _lines(folder / "metrics.jsonl", notes)
+    drawn = curves.charts(rows)
+    page = _templates().get_template("page.html.j2")
+    script = _templates().get_template("page.js.j2").render()
+    html = page.render(
+        run=claim.read(folder),
+        name="/".join(folder.absolute().parts[-2:]),
+        config=_text(folder / "config.yaml"),
+        headlines=_headlines(metrics),
+        table=_table(metrics),
+        steps=metrics.get("train/steps"),
+        charts=_chosen(drawn),
+        broken=_broken(rows, drawn),
+        classes=_classes(metrics),
+        confusion=_confusion(_json(folder / "confusion.json", notes)),
+        answers=_answers(folder, notes),
+        notes=notes,
+        script=Markup(script),  # our own file, without data in it
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    target = folder / "report.html"
+    write_atomically(target, redact_known(html))
+    return target
+
+
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("prospect.runs", "."),
+        autoescape=lambda name: name is not None and name.endswith("html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "moment": moment, "span": span, "tick": tick, "short": short}
+    return environment
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _json(path: Path, notes: list[str]) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    notes.append(f"{path.name} cannot be read and was left out.")
+    return {}
+
+
+def _lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """The rows of a JSON lines file. The last one of a run that was killed is often half a line."""
+    rows, bad = [], []
+    content = path.read_bytes().split(b"\n") if path.is_file() else []
+    for index, line in enumerate(content, start=1):
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            bad.append(index)
+    if bad:
+        where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first of them line {bad[0]},"
+        notes.append(f"{path.name}: {where} cannot be read and was left out.")
+    return [row for row in rows if row]
+
+
+def _headlines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """The big numbers: of the test split, or of validation where there is no test."""
+    for split in ("test", "val"):
+        found = [
+            {"split": split, "name": n, "value": metrics[f"{split}/{n}"]}
+            for n in HEADLINES
+            if f"{split}/{n}" in metrics
+        ]
+        if found:
+            return found
+    return []
+
+
+def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    cells: dict[str, dict[str, Any]] = {}
+    for key, value in metrics.items():
+        split, name = curves.split_of(key)
+        if not name.startswith("class/") and key not in IN_HEADER:
+            cells.setdefault(name, {})[split] = value
+    columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]
+    order = sorted(cells, key=lambda name: HEADLINES.index(name) if name in HEADLINES else len(HEADLINES))
+    return {"columns": columns, "rows": [(name, cells[name]) for name in order]} if cells else None
+
+
+def _classes(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    for split in curves.SPLITS:
+        prefix = f"{split}/class/"
+        rows: dict[str, dict[str, Any]] = {}
+        for key, value in metrics.items():
+            if key.startswith(prefix):
+                label, _, name = key.removeprefix(prefix).rpartition("/")
+                rows.setdefault(label, {})[name] = value
+        if rows:
+            return {"split": split, "rows": rows}
+    return None
+
+
+def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
+    """The first ones in sight, the others behind a click. A single loss term only repeats the loss."""
+    terms = [chart for chart in drawn if chart.name.startswith("loss") and chart.name != "loss"]
+    later = [chart for chart in drawn if chart.name == "grad_norm" or (len(terms) == 1 and chart in terms)]
+    first = [chart for chart in drawn if chart not in later]
+    return {"first": first[:FIRST_CHARTS], "more": first[FIRST_CHARTS:] + later}
+
+
+def _broken(rows: list[dict[str, Any]], drawn: list[curves.Chart]) -> list[str]:
+    """What was NaN or infinite, and from which step on: the first thing to know about a run that went wrong."""
+    first: dict[str, Any] = {}
+    for row in rows:
+        for key, value in row.items():
+            real = curves.as_number(value)
+            if real is not None and not math.isfinite(real):
+                first.setdefault(key, (number(value), row.get("step", "?")))
+    return [f"{key} is {value} at step {step}" for key, (value, step) in first.items()]
+
+
+def _confusion(found: dict[str, Any]) -> dict[str, Any] | None:
+    if not {"labels", "matrix"} <= found.keys():
+        return None
+    labels, matrix = found["labels"], found["matrix"]
+    width = max((len(row) for row in matrix), default=0)
+    columns = found.get("columns") or [*labels, *["(other)"] * (width - len(labels))]
+    rows = [
+        {
+            "label": label,
+            "total": sum(counts),
+            "cells": [_cell(label, *each, sum(counts)) for each in zip(columns, counts, strict=False)],
+        }
+        for label, counts in zip(labels, matrix, strict=False)
+    ]
+    return {"columns": columns, "rows": rows, "split": found.get("split")}
+
+
+def _cell(label: str, column: str, count: int, total: int) -> dict[str, Any]:
+    share = count / total if total else 0.0
+    return {
+        "count": count,
+        "share": share,
+        "right": label == column,
+        "alpha": round(0.08 + 0.82 * share, 3) if count else 0,
+    }
+
+
+def _answers(folder: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """A gallery a split, the wrong ones first."""
+    order = {f"{split}.jsonl": index for index, split in enumerate(curves.SPLITS)}
+    files = sorted(folder.glob("predictions/*.jsonl"), key=lambda file: (order.get(file.name, len(order)), file.name))
+    galleries = []
+    for file in files:
+        rows = sorted(_lines(file, notes), key=lambda row: row.get("correct") is not False)
+        wrong = sum(row.get("correct") is False for row in rows)
+        cards = [_card(row) for row in rows[:SHOWN]]
+        if cards:
+            galleries.append({"split": file.stem, "total": len(rows), "wrong": wrong, "cards": cards})
+    return galleries
+
+
+def _card(row: dict[str, Any]) -> dict[str, Any]:
+    """Only a data URI becomes an image: the page asks nothing of the network, whatever a file says."""
+    image = row.get("image")
+    whole = isinstance(image, str) and THUMBNAIL.fullmatch(image)
+    keys = ("id", "label", "prediction", "text", "correct")
+    return {**{key: row.get(key) for key in keys}, "image": image if whole else None}

@@ -1,0 +1,1 @@
+"""Collation, losses, the supervised trainer, checkpoints and callbacks."""

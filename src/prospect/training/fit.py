@@ -1,0 +1,176 @@
+"""`conf/trainer/supervised.yaml`: audit the labels, lay out the run, train, say how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+from transformers.utils.logging import disable_progress_bar
+
+from prospect.data.dataset import Dataset
+from prospect.errors import Stopped, UserError
+from prospect.models.vlm import VLM
+from prospect.training import checkpoints
+from prospect.training.audit import encoded_split, summary
+from prospect.training.collate import Item, collator
+from prospect.training.losses import LanguageLoss
+from prospect.training.optimizers import muon_and_adamw
+from prospect.training.recorder import Recorder, StopOnSignal
+from prospect.training.schedule import Schedule
+from prospect.training.supervised import Score, SupervisedTrainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How training ended."""
+
+    steps: int
+    seconds: float  # of this start alone
+    samples: int
+    learnt_tokens: int
+
+
+def supervised(
+    args: Callable[..., TrainingArguments],
+    vlm: VLM,
+    data: Dataset,
+    loss: LanguageLoss,
+    folder: Path,
+    seed: int,
+    score: Score | None = None,
+    resume: bool = False,
+    optimizer: Literal["adamw", "muon"] = "adamw",
+    matrix_learning_rate: float = 0.01,
+    max_length: int | None = None,
+    patience: int | None = None,
+    stop_on_nan: bool = True,
+) -> Fit:
+    train = encoded_split(vlm, data.splits["train"], f"{data.name}/train", max_length)
+    val = encoded_split(vlm, data.splits["val"], f"{data.name}/val", max_length)
+    if not train:
+        raise UserError(f"{data.name}: the training split is empty")
+    settings = arguments(args, folder, seed, len(train), bool(val), vlm.device.type == "cpu")
+    per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
+    schedule = Schedule(train, settings.max_steps * per_step, seed, data.balanced)
+    identity = _identity(data, seed, per_step, settings, vlm)
+    start = _start(folder, resume, identity)
+    stop = StopOnSignal()
+    trainer = SupervisedTrainer(
+        vlm=vlm,
+        objective=loss,
+        folder=folder,
+        identity=identity,
+        val=val,
+        score=score,
+        stop_on_nan=stop_on_nan,
+        optimizer=(lambda model: muon_and_adamw(model, settings, matrix_learning_rate))
+        if optimizer == "muon"
+        else None,
+        args=settings,
+        data_collator=collator(vlm),
+        train_dataset=schedule,
+        callbacks=[Recorder(folder, len(train) / per_step), stop, *_early_stopping(patience)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    _say(train, vlm, settings)
+    disable_progress_bar()  # a bar for every save of the weights would tear the display
+    began = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    if stop.stopped:
+        raise Stopped(f"stopped after step {trainer.state.global_step}; go on with: python train.py resume={folder}")
+    return Fit(trainer.state.global_step, time.monotonic() - began, len(train), summary(train).learnt)
+
+
+OURS: dict[str, Any] = {
+    "report_to": "none",
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+    "label_names": ["labels"],
+    "logging_nan_inf_filter": False,
+    "log_level": "warning",
+    "dataloader_drop_last": False,
+}  # what the run itself decides
+
+
+def arguments(
+    args: Callable[..., TrainingArguments], folder: Path, seed: int, samples: int, has_val: bool, cpu: bool
+) -> TrainingArguments:
+    """The user's arguments with what the run itself decides. Epochs become steps: the schedule is one long epoch."""
+    # use_cpu: without it, transformers on a machine that has no GPU silently trains every rank for itself.
+    ours = {**OURS, "output_dir": str(folder), "seed": seed, "use_cpu": cpu}
+    if taken := sorted(ours.keys() & (args.keywords if isinstance(args, functools.partial) else {})):
+        raise UserError(f"trainer.args.{taken[0]} is decided by the run itself; leave it out")
+    settings = args(**ours)
+    assert settings.world_size == int(os.environ.get("WORLD_SIZE", "1")), "the ranks do not know of each other"
+    settings.dataloader_pin_memory &= torch.cuda.is_available()
+    per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
+    if settings.max_steps <= 0:
+        settings.max_steps = max(1, -(-int(settings.num_train_epochs * samples) // per_step))
+    settings.num_train_epochs = 1
+    _epochs_to_steps(settings, -(-samples // per_step))
+    if not has_val and settings.eval_strategy != "no":
+        raise UserError("trainer.args.eval_strategy asks for evaluation, and the val split is empty")
+    return settings
+
+
+def _epochs_to_steps(settings: TrainingArguments, epoch: int) -> None:
+    if settings.eval_strategy == "epoch":
+        settings.eval_strategy, settings.eval_steps = IntervalStrategy.STEPS, epoch
+    if settings.save_strategy == "epoch":
+        settings.save_strategy, settings.save_steps = SaveStrategy.STEPS, epoch
+    if settings.logging_strategy == "epoch":
+        settings.logging_strategy, settings.logging_steps = IntervalStrategy.STEPS, epoch
+
+
+def _identity(data: Dataset, seed: int, per_step: int, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:
+    """What must not change between a checkpoint and its resumption."""
+    return {
+        "data": data.fingerprint,
+        "seed": seed,
+        "batch": per_step,
+        "accumulation": settings.gradient_accumulation_steps,
+        "world_size": settings.world_size,
+        "parameters": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
+    }
+
+
+def _start(folder: Path, resume: bool, identity: dict[str, Any]) -> Path | None:
+    if not resume:
+        return None
+    start = checkpoints.to_resume(folder, log.warning)
+    if start is None:
+        log.warning("%s has no complete checkpoint: training starts again at step 0", folder)
+        return None
+    checkpoints.check_identity(start, identity)
+    log.info("resuming from %s", start)
+    return start
+
+
+def _early_stopping(patience: int | None) -> list[EarlyStoppingCallback]:
+    return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
+
+
+def _say(train: list[Item], vlm: VLM, settings: TrainingArguments) -> None:
+    numbers = summary(train)
+    log.info(
+        "learning %s of %s tokens of %s samples (longest %s), %s of %s parameters, %s steps on %s",
+        f"{numbers.learnt:,}",
+        f"{numbers.tokens:,}",
+        f"{numbers.samples:,}",
+        f"{numbers.longest:,}",
+        f"{sum(p.numel() for p in vlm.model.parameters() if p.requires_grad):,}",
+        f"{sum(p.numel() for p in vlm.model.parameters()):,}",
+        f"{settings.max_steps:,}",
+        torch.device(settings.device),
+    )

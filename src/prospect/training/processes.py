@@ -1,0 +1,43 @@
+"""The few words between ranks: sums, shares, waiting. All of them do nothing in a single process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over all ranks, everywhere."""
+    if several():
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def share(items: Sequence[T]) -> Sequence[T]:
+    """This rank's part: every item on exactly one rank, none repeated to even them out."""
+    return items[dist.get_rank() :: dist.get_world_size()] if several() else items
+
+
+def gathered(part: list[Any]) -> list[Any]:
+    """The parts of all ranks in the order that `share` took them from."""
+    if not several():
+        return part
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, part)
+    longest = max(len(each) for each in parts)
+    return [each[index] for index in range(longest) for each in parts if index < len(each)]
+
+
+def wait_for_all() -> None:
+    if several():
+        dist.barrier()

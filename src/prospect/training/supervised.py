@@ -1,0 +1,168 @@
+"""Supervised training on transformers' Trainer, with exact normalisation of every loss term."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import SequentialSampler
+from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import ExportableState
+
+from prospect.models.vlm import VLM
+from prospect.training import checkpoints
+from prospect.training.collate import TARGETS, Collator, Item
+from prospect.training.losses import LanguageLoss, hits, weighted
+from prospect.training.processes import share, summed, wait_for_all
+from prospect.training.schedule import Schedule
+
+Score = Callable[[], dict[str, float]]
+
+
+class NonFiniteLoss(ArithmeticError):
+    """Training on would only poison the checkpoints."""
+
+
+class SupervisedTrainer(Trainer):
+    """Divides every term by its count over the whole optimizer step: all micro-batches, all ranks."""
+
+    loss_is_scaled_for_ga = True  # compute_loss already divides by global counts
+    objective: LanguageLoss
+    window: dict[str, Tensor]  # Σ over the steps since the last log of each term's value, this rank's part
+    logged_at: int
+
+    def __init__(
+        self,
+        vlm: VLM,
+        objective: LanguageLoss,
+        folder: Path,
+        identity: dict[str, Any],
+        val: Sequence[Item],
+        score: Score | None,
+        stop_on_nan: bool,
+        optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
+        **trainer: Any,
+    ):
+        super().__init__(model=vlm.model, eval_dataset=val, **trainer)
+        self.vlm = vlm
+        self.objective = objective
+        self.folder = folder
+        self.identity = identity
+        self.val = val
+        self.score = score
+        self.stop_on_nan = stop_on_nan
+        self.make_optimizer = optimizer
+        self.window = {}
+        self.logged_at = 0
+
+    # --- the loss -------------------------------------------------------------------------------------------------
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """Counts of every term over all micro-batches and ranks of this optimizer step."""
+        per_batch = [self.objective.counts(batch) for batch in batch_samples]
+        local = torch.stack([torch.stack(list(counts.values())) for counts in per_batch]).sum(dim=0)
+        return dict(zip(per_batch[0], summed(local.to(device)), strict=True))
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        counts = num_items_in_batch
+        outputs = model(**{key: value for key, value in inputs.items() if key not in TARGETS}, use_cache=False)
+        terms = self.objective(outputs, inputs)
+        loss = weighted(terms, counts, self.objective.weights)
+        if self.stop_on_nan and not torch.isfinite(loss):
+            ids = ", ".join(inputs["sample_ids"])
+            raise NonFiniteLoss(f"the loss is {loss.item()} at step {self.state.global_step + 1}; samples: {ids}")
+        for name, (sum_, _) in terms.items():
+            value = sum_.detach() / counts[name].clamp(min=1)
+            self.window[name] = self.window.get(name, torch.zeros_like(value)) + value
+        loss = loss * self.args.world_size  # DDP averages the gradients of the ranks
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add every term to the training log: its mean over the steps since the last one, over all ranks."""
+        if "loss" in logs and self.window:
+            steps = self.state.global_step - self.logged_at
+            values = summed(torch.stack(list(self.window.values()))) / max(steps, 1)
+            logs |= {f"loss_{name}": value.item() for name, value in zip(self.window, values, strict=True)}
+            self.window, self.logged_at = {}, self.state.global_step
+        super().log(logs, start_time)
+
+    # --- data: the schedule fixes the order, so the sampler only counts ---------------------------------------------
+
+    def _get_train_sampler(self, train_dataset=None):
+        assert isinstance(self.train_dataset, Schedule)
+        return SequentialSampler(self.train_dataset)
+
+    # --- evaluation -------------------------------------------------------------------------------------------------
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Teacher-forced terms, weighted by count over the whole split, and the task's own score."""
+        metrics = self.teacher_forced(self.val)
+        if self.score is not None:
+            metrics |= self.score()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    @torch.no_grad()
+    def teacher_forced(self, items: Sequence[Item]) -> dict[str, float]:
+        assert isinstance(self.data_collator, Collator)
+        size = self.args.per_device_eval_batch_size
+        mine = share(items)
+        batches = (self.data_collator(mine[start : start + size]) for start in range(0, len(mine), size))
+        names = list(self.objective.weights)
+        totals = torch.zeros(len(names) + 1, 2, dtype=torch.float64, device=self.args.device)
+        self.vlm.model.eval()
+        for batch in map(self._prepare_inputs, batches):
+            outputs = self.vlm.model(**{k: v for k, v in batch.items() if k not in TARGETS}, use_cache=False)
+            terms = self.objective(outputs, batch)
+            pairs = [terms[name] for name in names] + [hits(outputs.logits, batch)]
+            totals += torch.stack([torch.stack([sum_.double(), count.double()]) for sum_, count in pairs])
+        self.vlm.model.train()
+        means = [(sum_ / count).item() if count else math.nan for sum_, count in summed(totals)]
+        terms_ = {f"loss_{name}": value for name, value in zip(names, means, strict=False) if not math.isnan(value)}
+        loss = sum(self.objective.weights[name] * terms_.get(f"loss_{name}", 0.0) for name in names)
+        return {"loss": loss, **terms_, "token_accuracy": means[-1]}
+
+    # --- optimizer and checkpoints ----------------------------------------------------------------------------------
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.make_optimizer is not None:
+            self.optimizer = self.make_optimizer(self.vlm.model)
+        return super().create_optimizer(model)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        step, main = self.state.global_step, self.args.should_save
+        if main:
+            checkpoints.begin(self.folder, step)
+        wait_for_all()
+        staging = checkpoints.staging(self.folder, step)
+        best = self.state.best_global_step
+        if best:
+            self.state.best_model_checkpoint = str(checkpoints.final(self.folder, best))
+        if not self.args.save_only_model:
+            self._save_optimizer_and_scheduler(str(staging))
+            self._save_scaler(str(staging))
+            self._save_rng_state(str(staging))
+        if main:
+            self.vlm.save(staging)
+            self._export_callbacks()
+            self.state.save_to_json(str(staging / TRAINER_STATE_NAME))
+            (staging / "identity.json").write_text(json.dumps(self.identity, indent=1))
+        wait_for_all()
+        if main:
+            checkpoints.finish(self.folder, step, best, self.args.save_total_limit)
+        wait_for_all()
+
+    def _export_callbacks(self) -> None:
+        """State of patience counters and the like, so that early stopping survives a resume."""
+        kept = cast(dict[str, Any], self.state.stateful_callbacks)
+        for callback in [*self.callback_handler.callbacks, self.control]:
+            if isinstance(callback, ExportableState):
+                kept[type(callback).__name__] = callback.state()

@@ -1,0 +1,58 @@
+"""Fixtures that several rooms share: a tiny model, drawn pictures, the published tokenizer where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT.parent / "shared" / "data"  # published tokenizers and settings; tests that need them skip without
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Generated data lands in a folder of the test session, never in the user's cache."""
+    folder = tmp_path_factory.getbasetemp().parent / "prospect-cache"
+    folder.mkdir(exist_ok=True)
+    os.environ["PROSPECT_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    if not (PUBLISHED / "SmolVLM2-2.2B-Instruct" / "tokenizer.json").is_file():
+        pytest.skip("the published SmolVLM2 files are not here")
+    return PUBLISHED
+
+
+@pytest.fixture(scope="session")
+def true_tokenizer(published):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(published / "SmolVLM2-2.2B-Instruct")
+
+
+@pytest.fixture(scope="session")
+def small_tokenizer():
+    from prospect.models import words
+
+    return words.small_tokenizer()
+
+
+@pytest.fixture
+def vlm():
+    """A fresh tiny model: tests may train it."""
+    from prospect.models.tiny import tiny
+
+    return tiny(seed=0, device="cpu")
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    return Image.linear_gradient("L").resize((48, 40)).convert("RGB")

@@ -1,0 +1,199 @@
+"""The root scripts as a user runs them: one run, one folder; killed, stopped, resumed, evaluated again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "data.train=60",
+    "data.val=20",
+    "data.test=20",
+    "trainer.args.max_steps=30",
+    "trainer.args.warmup_steps=3",
+    "trainer.args.logging_steps=1",
+    "trainer.args.eval_steps=10",
+    "trainer.args.save_steps=10",
+    "trainer.args.per_device_train_batch_size=4",
+]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
+
+
+def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / words[0]), *words[1:]]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
+
+
+def lines(folder: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def status(folder: Path) -> str:
+    return json.loads((folder / "run.json").read_text())["status"]
+
+
+def files(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """An uninterrupted run."""
+    cwd = tmp_path_factory.mktemp("whole")
+    done = python("train.py", *SMALL, "hydra.run.dir=run", cwd=cwd)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return cwd / "run"
+
+
+def killed(cwd: Path, number: int, after: int) -> subprocess.Popen[str]:
+    """Start the same run, and send a signal once it has logged a step."""
+    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "hydra.run.dir=run"]
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    log = cwd / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and len(log.read_text().splitlines()) >= after):
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(number)
+    process.communicate(timeout=120)
+    return process
+
+
+def test_a_run_leaves_everything_in_one_folder(whole):
+    assert status(whole) == "DONE"
+    expected = {".hydra", "config.yaml", "run.json", "train.log", "metrics.jsonl", "metrics.json", "tensorboard"}
+    expected |= {"checkpoints", "predictions", "report.html", "confusion.json", "confusion.png"}
+    assert expected <= {path.name for path in whole.iterdir()}
+    metrics = json.loads((whole / "metrics.json").read_text())
+    assert {"test/accuracy", "test/macro_f1", "val/accuracy", "train/seconds", "train/steps"} <= metrics.keys()
+    assert metrics["train/steps"] == 30
+    assert len((whole / "predictions" / "test.jsonl").read_text().splitlines()) == 20
+    facts = json.loads((whole / "run.json").read_text())
+    assert facts["seed"] == 0
+    assert facts["data"]["samples"] == {"train": 60, "val": 20, "test": 20}
+    assert [row["step"] for row in lines(whole) if "train/loss" in row] == list(range(1, 31))
+    assert list((whole / "tensorboard").iterdir())
+    assert not list(whole.rglob("training_args.bin"))
+
+
+def test_evaluating_the_run_gives_the_numbers_of_its_end(whole, tmp_path):
+    before = files(whole)
+    done = python("evaluate.py", f"run={whole}", "hydra.run.dir=again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    at_the_end = json.loads((whole / "metrics.json").read_text())
+    assert again == {key: value for key, value in at_the_end.items() if key.startswith("test/")}
+    predictions = [(folder / "predictions" / "test.jsonl").read_text() for folder in (whole, tmp_path / "again")]
+    assert predictions[0] == predictions[1]
+    assert files(whole) == before
+
+
+def test_zero_shot_uses_the_same_code(tmp_path):
+    done = python("evaluate.py", "data.train=10", "data.val=5", "data.test=10", "hydra.run.dir=zero", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = json.loads((tmp_path / "zero" / "metrics.json").read_text())
+    assert metrics["test/samples"] == 10
+    assert metrics["test/accuracy"] <= 0.5
+
+
+def test_a_killed_run_resumes_bit_equal(whole, tmp_path):
+    assert killed(tmp_path, signal.SIGKILL, after=25).returncode == -signal.SIGKILL
+    assert status(tmp_path / "run") == "RUNNING"
+    done = python("train.py", "resume=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lines(tmp_path / "run") == lines(whole)
+    ends = [json.loads((folder / "metrics.json").read_text()) for folder in (whole, tmp_path / "run")]
+    assert {k: v for k, v in ends[0].items() if k != "train/seconds"} == {
+        k: v for k, v in ends[1].items() if k != "train/seconds"
+    }
+
+
+def test_a_signal_stops_at_a_step_with_code_75_and_resumes_bit_equal(whole, tmp_path):
+    assert killed(tmp_path, signal.SIGTERM, after=14).returncode == 75
+    assert status(tmp_path / "run") == "INTERRUPTED"
+    stopped = max(row["step"] for row in lines(tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoints" / f"step-{stopped}").is_dir()
+    refused = python("train.py", "resume=run", "trainer.args.per_device_train_batch_size=2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "per_device_train_batch_size" in refused.stderr
+    done = python("train.py", "resume=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lines(tmp_path / "run") == lines(whole)
+
+
+def test_a_finished_run_is_never_written_into(whole):
+    before = files(whole)
+    refused = python("train.py", *SMALL, "hydra.run.dir=run", cwd=whole.parent)
+    assert refused.returncode == 2
+    assert "run" in refused.stderr
+    assert "resume=" in refused.stderr
+    assert files(whole) == before
+
+
+def test_two_ranks_share_one_folder(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    small = [*SMALL[:-1], "trainer.args.per_device_train_batch_size=2", "trainer.args.max_steps=4"]
+    command = [*launch, str(ROOT / "train.py"), *small]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = list((tmp_path / "outputs").rglob("run.json"))
+    assert len(runs) == 1
+    assert status(runs[0].parent) == "DONE"
+    assert json.loads(runs[0].read_text())["data"]["samples"]["train"] == 60
+
+
+def test_a_failed_run_says_so(tmp_path):
+    words = [*SMALL, "trainer.args.learning_rate=1e30", "trainer.args.max_grad_norm=0", "hydra.run.dir=run"]
+    done = python("train.py", *words, cwd=tmp_path)
+    assert done.returncode == 1
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["status"] == "FAILED"
+    assert "the loss is nan at step" in facts["error"]["message"]
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_lora_starts_from_a_run_and_keeps_its_base(whole, tmp_path):
+    words = [*SMALL, "adapt=lora", f"model.path={whole}", "data.palette=shifted", "trainer.args.max_steps=10"]
+    done = python("train.py", *words, "hydra.run.dir=lora", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = python("evaluate.py", f"run={tmp_path / 'lora'}", "hydra.run.dir=again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ends = [json.loads((tmp_path / name / "metrics.json").read_text())["test/accuracy"] for name in ("lora", "again")]
+    assert ends[0] == ends[1]
+
+
+def test_preview_shows_and_writes_a_page(tmp_path):
+    done = python("preview.py", "data.train=10", "data.val=5", "data.test=5", "index=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "element_demo/train[3]" in done.stdout
+    assert "every learnt span decodes to its turn and end token" in done.stdout
+    page = (tmp_path / "preview.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_meta_model_is_checked_and_counted(tmp_path):
+    words = ["model=smolvlm2", "model.weights=random", "model.device=meta", "data.train=5", "data.val=2", "data.test=2"]
+    done = python("train.py", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2,246,784,880" in done.stdout

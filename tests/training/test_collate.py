@@ -1,0 +1,93 @@
+"""Claim: labels, inputs and loss of a sample are the same alone, in any batch, in any order, padded left or right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prospect.conversation.sample import Picture, Sample, Turn
+from prospect.conversation.segments import IGNORE, Encoded, encode
+from prospect.training.collate import TARGETS, Collator, Item, collator, pad
+from prospect.training.losses import lm
+
+
+def item(vlm, name: str, question: str, answer: str, *pictures) -> Item:
+    parts = (*(Picture(p) for p in pictures), question)
+    sample = Sample(name, (Turn("user", parts), Turn("assistant", (answer,))))
+    return Item(sample, encode(vlm.chat(sample), vlm.tokenizer, name))
+
+
+@pytest.fixture
+def items(vlm, picture):
+    dark = picture.point(lambda value: value // 3)
+    return [
+        item(vlm, "short", "what is it?", "fire", picture),
+        item(vlm, "long", "what is it, and what comes next? Say 水.", "water and then a 🔥 wood", dark),
+        item(vlm, "two", "which is it?", "land", picture, dark),
+        item(vlm, "text", "no picture here", "metal"),
+    ]
+
+
+def losses(vlm, items, side) -> dict[str, float]:
+    """Summed loss of each sample, computed within one batch."""
+    batch = collator(vlm, side)(items)
+    with torch.no_grad():
+        outputs = vlm.model(**{k: v for k, v in batch.items() if k not in TARGETS})
+    result = {}
+    for row, one in enumerate(items):
+        alone = {**batch, "labels": torch.full_like(batch["labels"], IGNORE)}
+        alone["labels"][row] = batch["labels"][row]
+        result[one.sample.id] = lm({"answer": 1.0})(outputs, alone)["answer"][0].item()
+    return result
+
+
+def test_loss_does_not_depend_on_neighbours_or_padding(vlm, items):
+    alone = {}
+    for one in items:
+        alone |= losses(vlm, [one], "left")
+    assert len(set(alone.values())) == len(items)
+    for side in ("left", "right"):
+        for order in (items, items[::-1], [items[2], items[0], items[3], items[1]]):
+            together = losses(vlm, order, side)
+            assert together == pytest.approx(alone, abs=2e-5, rel=1e-6)
+
+
+encoded_rows = st.lists(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, "answer", "speak", "dst"])), min_size=1, max_size=12),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(encoded_rows, st.sampled_from(["left", "right"]), st.integers(0, 9))
+@settings(max_examples=80, deadline=None)
+def test_padding_keeps_every_row_whole(rows, side, pad_id):
+    """Also when the pad id is an ordinary, learnt token: attention comes from lengths."""
+    encoded = [Encoded([token for token, _ in row], [channel for _, channel in row]) for row in rows]
+    batch = pad(encoded, pad_id, side)
+    for index, row in enumerate(encoded):
+        kept = batch["attention_mask"][index].bool()
+        assert batch["input_ids"][index][kept].tolist() == row.ids
+        assert batch["labels"][index][kept].tolist() == row.labels()
+        assert batch["position_ids"][index][kept].tolist() == list(range(len(row)))
+        assert (batch["labels"][index][~kept] == IGNORE).all()
+        assert (batch["channels"][index][~kept] == 0).all()
+
+
+def test_pixels_are_those_of_the_items_in_order(vlm, items):
+    batch = collator(vlm)(items)
+    assert batch["pixel_values"].shape[:2] == (1, 4)
+    alone = [collator(vlm)([one])["pixel_values"] for one in items[:3]]
+    assert torch.equal(batch["pixel_values"], torch.cat(alone, dim=1))
+    assert "pixel_values" not in collator(vlm)([items[3]])
+    assert batch["sample_ids"] == ["short", "long", "two", "text"]
+
+
+def test_a_collator_travels_to_workers(vlm, items):
+    import pickle
+
+    again = pickle.loads(pickle.dumps(collator(vlm)))
+    assert isinstance(again, Collator)
+    assert torch.equal(again(items)["labels"], collator(vlm)(items)["labels"])

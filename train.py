@@ -1,0 +1,55 @@
+"""Compose, check, build, train, evaluate, record: `python train.py [group=option …] [key=value …] [-m …]`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from prospect.runs.build import build
+from prospect.runs.command import command
+from prospect.runs.folder import Run
+
+
+def train(
+    run: Run,
+    model: dict[str, Any],
+    adapt: dict[str, Any],
+    data: dict[str, Any],
+    loss: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int = 0,
+    resume: str | None = None,
+) -> None:
+    from prospect.evaluation.score import accuracy, score
+    from prospect.runs.results import write_results
+
+    with run.time("build"):
+        dataset = build(data)
+        vlm = build(adapt)(build(model))
+    run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
+    if vlm.device.type == "meta":
+        return print_counts(vlm.parameter_counts())
+    fitted = build(trainer)(
+        vlm=vlm,
+        data=dataset,
+        loss=build(loss),
+        folder=run.folder,
+        seed=seed,
+        resume=resume is not None,
+        score=lambda: accuracy(vlm, dataset, "val"),
+    )
+    with run.time("evaluate"):
+        scored = {split: score(vlm, dataset, split) for split in ("val", "test") if dataset.splits[split]}
+    if run.is_main:
+        write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
+
+
+def print_counts(counts: dict[str, int]) -> None:
+    """A model on the meta device has shapes and no numbers: the run is checked and counted, not trained."""
+    for part, number in counts.items():
+        print(f"{part:>12} {number:>15,}")
+    print("device=meta: checked and counted, nothing trained")
+
+
+if __name__ == "__main__":
+    sys.exit(command(train, config="config"))
