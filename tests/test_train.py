@@ -20,7 +20,7 @@ SMALL = [
     "data.test=20",
     "trainer.args.max_steps=30",
     "trainer.args.warmup_steps=3",
-    "trainer.args.logging_steps=1",
+    "trainer.args.logging_steps=3",  # divides no step at which a checkpoint is saved but the last
     "trainer.args.eval_steps=10",
     "trainer.args.save_steps=10",
     "trainer.args.per_device_train_batch_size=4",
@@ -88,7 +88,7 @@ def test_a_run_leaves_everything_in_one_folder(whole):
     facts = json.loads((whole / "run.json").read_text())
     assert facts["seed"] == 0
     assert facts["data"]["samples"] == {"train": 60, "val": 20, "test": 20}
-    assert [row["step"] for row in lines(whole) if "train/loss" in row] == list(range(1, 31))
+    assert [row["step"] for row in lines(whole) if "train/loss" in row] == list(range(3, 31, 3))
     assert list((whole / "tensorboard").iterdir())
     assert not list(whole.rglob("training_args.bin"))
 
@@ -114,7 +114,7 @@ def test_zero_shot_uses_the_same_code(tmp_path):
 
 
 def test_a_killed_run_resumes_bit_equal(whole, tmp_path):
-    assert killed(tmp_path, signal.SIGKILL, after=25).returncode == -signal.SIGKILL
+    assert killed(tmp_path, signal.SIGKILL, after=9).returncode == -signal.SIGKILL
     assert status(tmp_path / "run") == "RUNNING"
     done = python("train.py", "resume=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -126,10 +126,11 @@ def test_a_killed_run_resumes_bit_equal(whole, tmp_path):
 
 
 def test_a_signal_stops_at_a_step_with_code_75_and_resumes_bit_equal(whole, tmp_path):
-    assert killed(tmp_path, signal.SIGTERM, after=14).returncode == 75
+    assert killed(tmp_path, signal.SIGTERM, after=5).returncode == 75
     assert status(tmp_path / "run") == "INTERRUPTED"
-    stopped = max(row["step"] for row in lines(tmp_path / "run"))
-    assert (tmp_path / "run" / "checkpoints" / f"step-{stopped}").is_dir()
+    logged = max(row["step"] for row in lines(tmp_path / "run"))
+    saved = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert saved >= logged
     refused = python("train.py", "resume=run", "trainer.args.per_device_train_batch_size=2", cwd=tmp_path)
     assert refused.returncode == 2
     assert "per_device_train_batch_size" in refused.stderr

@@ -156,4 +156,5 @@ def test_nearest():
     assert nearest_path("max_steps", ["seed"], everywhere) == "trainer.args.max_steps"
     assert nearest_path("trainer.max_steps", ["args"], everywhere) == "trainer.args.max_steps"
     assert nearest_path("data.args.size", ["rank"], everywhere) == "data.size"
+    assert nearest_path("model.args.size", ["side"], [*everywhere, "model.args.side"]) == "model.size"
     assert nearest_path("sede", ["seed"], everywhere) == "seed"

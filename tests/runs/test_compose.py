@@ -105,6 +105,13 @@ def test_all_mistakes_of_one_command_line(told):
 
 def test_what_follows_a_wrong_option_is_checked_against_the_nearest(told):
     assert len(told("loss=dts", "loss.speaking_gen_weight=0.5")) == 1
+    assert len(told("data=nedy")) == 1  # not also the folder that this guess would need
+
+
+def test_no_option_at_all(told, composed):
+    assert told("experiment=null") == ["experiment=null: null is no option; did you mean ~experiment?  (command line)"]
+    assert composed("~experiment").mistakes == []
+    assert "data" not in composed("~data").config
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])
@@ -145,7 +152,7 @@ def test_interpolations_that_fail_are_told_once(told, monkeypatch):
         "seed: Environment variable 'NOWHERE' not found  (command line)",
         "data.other: Interpolation key 'sede' not found  (command line)",
     ]
-    assert told("seed=x", "+data.copy=${seed}") == ["seed: 'x' is no int  (command line)"]
+    assert told("seed=x", "+trainer.args.seed=${seed}") == ["seed: 'x' is no int  (command line)"]
     circle = told("+data.a=${data.b}", "+data.b=${data.a}")
     assert circle == ["data.a: Recursive interpolation detected  (command line)"]
 

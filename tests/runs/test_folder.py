@@ -1,4 +1,4 @@
-"""One run, one folder: claims under competition, what became of a run, signs of life, files that are whole or absent."""
+"""One run, one folder: claims under competition, what became of a run, signs of life, files whole or absent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,14 @@ def alone(monkeypatch) -> Iterator[None]:
 
 def raw(place: Path) -> dict:
     return json.loads((place / "run.json").read_text())
+
+
+@contextmanager
+def failed(run: Run, error: Exception) -> Iterator[Run]:
+    """A run that fails at the end of the block."""
+    with suppress(type(error)), run:
+        yield run
+        raise error
 
 
 def elsewhere(place: Path, **changes: object) -> None:
@@ -79,7 +89,6 @@ def test_a_finished_run(tmp_path):
     assert [start["status"] for start in facts["starts"]] == ["DONE"]
     assert OmegaConf.to_container(OmegaConf.load(place / "config.yaml")) == CONFIG
     assert not (place / ".heartbeat").exists()
-    assert (place / "report.html").exists()
     assert not list(place.glob(".*.*-*"))  # no staging file is left behind
 
 
@@ -128,15 +137,12 @@ def test_no_secret_in_any_file(tmp_path, monkeypatch):
     handler = logging.FileHandler(place / "train.log")
     logging.getLogger().addHandler(handler)
     try:
-        with (
-            pytest.raises(OSError, match="401"),
-            Run.start(place, {"hub_token": "opensesame"}, 0, command=["train.py", "hub_token=opensesame"]) as run,
-        ):
+        run = Run.start(place, {"hub_token": "opensesame"}, 0, command=["train.py", "hub_token=opensesame"])
+        with failed(run, OSError("401 for opensesame and open-barley")):
             run.record(data={"source": "https://opensesame@hub"})
             run.write_json("metrics.json", {"note": "open-barley"})
             run.write_text("predictions/test.jsonl", '{"text": "opensesame, token: water, token=fire"}\n')
             logging.getLogger("x").warning("with opensesame")
-            raise OSError("401 for opensesame and open-barley")
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -150,7 +156,9 @@ def test_no_secret_in_any_file(tmp_path, monkeypatch):
 
 def test_numbers_that_json_has_not(tmp_path):
     with Run.start(tmp_path / "a", {}, 0) as run:
-        run.write_json("m.json", {"a": float("nan"), "b": [np.float32("inf"), -np.inf], "c": np.int64(3), 4: (True, None)})
+        run.write_json(
+            "m.json", {"a": float("nan"), "b": [np.float32("inf"), -np.inf], "c": np.int64(3), 4: (True, None)}
+        )
     text = (tmp_path / "a" / "m.json").read_text()
     expected = {"a": "NaN", "b": ["Infinity", "-Infinity"], "c": 3, "4": [True, None]}
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == expected
@@ -183,13 +191,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 
 
 def test_a_full_disk_at_the_end_hides_no_error(tmp_path, monkeypatch):
-    with pytest.raises(RuntimeError, match="the cause"), Run.start(tmp_path / "a", {}, 0):
+    def full(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
 
-        def full(*args: object, **more: object) -> None:
-            raise OSError(28, "No space left on device")
+    def block() -> None:
+        with Run.start(tmp_path / "a", {}, 0):
+            monkeypatch.setattr(folder, "write_atomically", full)
+            raise RuntimeError("the cause")
 
-        monkeypatch.setattr(folder, "write_atomically", full)
-        raise RuntimeError("the cause")
+    with pytest.raises(RuntimeError, match="the cause"):
+        block()
     monkeypatch.undo()
     assert raw(tmp_path / "a")["status"] == "RUNNING"
 
@@ -199,18 +210,24 @@ def test_a_full_disk_at_the_end_hides_no_error(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [None, RuntimeError("boom")])
 def test_a_taken_folder_is_refused_and_untouched(tmp_path, error):
-    try:
-        with Run.start(tmp_path / "a", CONFIG, 0) as run:
-            run.write_text("x", "x")
-            if error:
-                raise error
-    except RuntimeError:
-        pass
+    run = Run.start(tmp_path / "a", CONFIG, 0)
+    with failed(run, error) if error else run:
+        run.write_text("x", "x")
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "a").rglob("*")}
     status = "FAILED" if error else "DONE"
     with pytest.raises(UserError, match=rf"{tmp_path}/a holds a run \({status}\).*resume=.*hydra.run.dir"):
         Run.start(tmp_path / "a", {}, 0)
     assert before == {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "a").rglob("*")}
+
+
+def test_a_check_beforehand_says_the_same(tmp_path):
+    claim.check(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    with Run.start(tmp_path / "a", {}, 0):
+        pass
+    with pytest.raises(UserError, match="holds a run"):
+        claim.check(tmp_path / "a")
+    claim.check(tmp_path / "a", resume=True)
 
 
 def test_bad_places(tmp_path):
@@ -253,7 +270,10 @@ def compete(places: list[Path], resume: bool = False) -> list[str]:
     return answers
 
 
-def test_of_twenty_processes_one_gets_the_folder(tmp_path):
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_of_twenty_processes_one_gets_the_folder(tmp_path, monkeypatch, looks_first):
+    if not looks_first:  # as if all of them had looked before the first one was there
+        monkeypatch.setattr(claim, "check", lambda place, resume=False: None)
     answers = compete([tmp_path / "a"] * 20)
     assert answers.count("won") == 1
     assert sum("hydra.run.dir" in answer for answer in answers) == 19
@@ -326,9 +346,8 @@ def test_a_run_ended_by_ctrl_c(tmp_path):
 
 
 def test_a_resumed_run_forgets_the_error_and_goes_on_counting(tmp_path):
-    with pytest.raises(RuntimeError), Run.start(tmp_path / "a", CONFIG, 0) as run, run.time("train"):
+    with failed(Run.start(tmp_path / "a", CONFIG, 0), RuntimeError("boom")) as run, run.time("train"):
         time.sleep(0.05)
-        raise RuntimeError("boom")
     first = raw(tmp_path / "a")["timings"]["train"]
     with Run.start(tmp_path / "a", CONFIG, 0, resume=True) as run, run.time("train"):
         pass
@@ -376,6 +395,23 @@ def test_the_heart_beats_and_stops(tmp_path, monkeypatch):
         assert len(seen) == 3
     assert not run._heart.is_alive()
     assert not beat.exists()
+
+
+def test_a_beat_that_is_late_does_not_outlive_the_run(tmp_path, monkeypatch):
+    began = threading.Event()
+    beat = claim.beat
+
+    def slow(place: Path) -> None:
+        began.set()
+        time.sleep(0.2)
+        beat(place)
+
+    monkeypatch.setattr(claim, "BEAT", 0.01)
+    with Run.start(tmp_path / "a", {}, 0):
+        monkeypatch.setattr(claim, "beat", slow)
+        assert began.wait(10)
+    time.sleep(0.3)
+    assert not (tmp_path / "a" / ".heartbeat").exists()
 
 
 def test_a_heart_survives_a_full_disk(tmp_path, monkeypatch, caplog):

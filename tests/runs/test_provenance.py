@@ -113,7 +113,9 @@ def test_versions_come_without_an_import():
         "import sys; from prospect.runs import provenance as p; v = p.versions(); p.hardware();"
         "assert v['torch'] and v['python']; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
 
 
 def test_hardware():

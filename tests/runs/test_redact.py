@@ -15,14 +15,45 @@ from omegaconf import OmegaConf
 from prospect.runs import redact
 from prospect.runs.redact import HIDDEN, Redaction, is_secret_key, redact_file, redact_known, redact_text, redacted
 
-SECRET_KEYS = (
-    "hub_token token HF_TOKEN api_key openai_api_key apiKey accessToken client_secret password db-password "
-    "aws_secret_access_key trainer.args.hub_token +trainer.hub_token --api-key credentials Authorization hf_token_value"
-).split()
-PLAIN_KEYS = (
-    "max_new_tokens num_tokens_per_img tokenizer tokens token_type_ids image_token pad_token eos_token hub_token_path "
-    "seconds_per_token image_key key password_file text_key keys tokenizer_name image_token_id model.secrets.size"
-).split()
+SECRET_KEYS = [
+    "hub_token",
+    "token",
+    "HF_TOKEN",
+    "api_key",
+    "openai_api_key",
+    "apiKey",
+    "accessToken",
+    "client_secret",
+    "password",
+    "db-password",
+    "aws_secret_access_key",
+    "trainer.args.hub_token",
+    "+trainer.hub_token",
+    "--api-key",
+    "credentials",
+    "Authorization",
+    "hf_token_value",
+]
+PLAIN_KEYS = [
+    "max_new_tokens",
+    "num_tokens_per_img",
+    "tokenizer",
+    "tokens",
+    "token_type_ids",
+    "image_token",
+    "pad_token",
+    "eos_token",
+    "hub_token_path",
+    "seconds_per_token",
+    "image_key",
+    "key",
+    "password_file",
+    "text_key",
+    "keys",
+    "tokenizer_name",
+    "image_token_id",
+    "model.secrets.size",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +91,9 @@ def test_well_known_shapes_anywhere(secret, frame):
     assert HIDDEN in text
 
 
-@pytest.mark.parametrize("text", ["hf_transformers_cache", "task-sk-learn-and-others-of-that-kind", "AKIA", "the Bearer of"])
+@pytest.mark.parametrize(
+    "text", ["hf_transformers_cache", "task-sk-learn-and-others-of-that-kind", "AKIA", "the Bearer of"]
+)
 def test_look_alikes_stay(text):
     assert redact_text(text) == text
 
@@ -130,7 +163,10 @@ def test_a_secret_inside_a_longer_one_leaves_no_rest(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
-        ("python train.py trainer.args.hub_token=abc seed=1", f"python train.py trainer.args.hub_token={HIDDEN} seed=1"),
+        (
+            "python train.py trainer.args.hub_token=abc seed=1",
+            f"python train.py trainer.args.hub_token={HIDDEN} seed=1",
+        ),
         ("a=1,hub_token=abc,b=2", f"a=1,hub_token={HIDDEN},b=2"),
         ("+hub={token:abc,url:x}", f"+hub={{token:{HIDDEN},url:x}}"),
         ('{"api_key": "a b", "n": 1}', f'{{"api_key": {HIDDEN}, "n": 1}}'),

@@ -67,7 +67,10 @@ def _command(main: Callable[..., Any], config: str, argv: list[str], folder: boo
     if flags.hydra_help or flags.shell_completion:
         return _hydra(main, conf, flags, flags.overrides)
     old = resume.asked(flags.overrides) if folder else None
+    scored = resume.asked(flags.overrides, "run") if folder and "run" in schema.parameters else None
     lines = _lines(flags, old)
+    if scored:  # the run's own data and settings, then what this command line says
+        lines = [*resume.settings(scored), *lines]
     composed = compose(conf, lines, schema, flags.multirun)
     if composed.mistakes:
         return refuse(script.name, composed.mistakes)
@@ -183,12 +186,14 @@ class _Job:
 
     def run(self, folder: Path, config: DictConfig) -> Any:
         from prospect.runs.folder import Run
+        from prospect.runs.report import reported
 
         checked = finished(config, self.schema)
         if checked.mistakes:
             raise UserError("\n".join(map(str, checked.mistakes)))
         plain = checked.config
-        with Run.start(folder, plain, seed=int(plain.get("seed") or 0), resume=bool(plain.get("resume"))) as run:
+        run = Run.start(folder, plain, seed=int(plain.get("seed") or 0), resume=bool(plain.get("resume")))
+        with reported(run), run:
             return self.main(run, **plain)
 
 

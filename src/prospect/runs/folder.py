@@ -83,7 +83,6 @@ class Run:
             if error is None:
                 raise
             log.exception("the end of the run could not be written into %s", self.folder)
-        self._report()
 
     def record(self, **fields: Any) -> None:
         """Merge fields into run.json."""
@@ -153,15 +152,6 @@ class Run:
         self._add_time("run", time.monotonic() - self._clock)
         self.record(**end)
         (self.folder / claim.HEARTBEAT).unlink(missing_ok=True)
-
-    def _report(self) -> None:
-        """With the final status, also of a run that failed. A report that cannot be written changes no outcome."""
-        from prospect.runs.report import write_report  # brings jinja2, which a typo's answer need not wait for
-
-        try:
-            write_report(self.folder)
-        except Exception:
-            log.exception("no report of %s", self.folder)
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -89,11 +89,15 @@ def elements(override: Override) -> list[Override]:
 def vetted(choice: Override, groups: Groups) -> tuple[Override | None, Mistake | None]:
     """A group choice, or when there is no such option, the nearest one and the mistake: what follows is then checked
     against what was probably meant."""
-    group, value = choice.key_or_group, None if choice.is_delete() else choice.value()
+    if choice.is_delete():
+        return choice, None
+    group, value = choice.key_or_group, choice.value()
+    if value is None:
+        return None, Mistake(f"{group}=null", "null is no option", f"~{group}", COMMAND_LINE)
     for option in value if isinstance(value, list) else [value]:
         folder, _, name = f"{group}/{option}".removesuffix(".yaml").rpartition("/")
         options = groups.options(folder)
-        if value is None or name in options:
+        if name in options:
             continue
         guess = nearest(name, options)
         what = f"no option {str(option)!r}, but {', '.join(options)}" if options else "no such group"

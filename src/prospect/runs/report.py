@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,11 @@ from markupsafe import Markup
 
 from prospect.runs import claim, curves
 from prospect.runs.files import write_atomically
+from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
 from prospect.runs.wording import moment, number, short, span, tick
+
+log = logging.getLogger(__name__)
 
 SHOWN = 60  # answers of a split; the rest stands in predictions/
 FIRST_CHARTS = 6
@@ -26,6 +32,27 @@ HEADLINES = (
 )
 IN_HEADER = ("train/steps", "train/seconds")
 THUMBNAIL = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
+
+
+@contextmanager
+def reported(run: Run) -> Iterator[None]:
+    """Writes the report when the run is over, since it shows how it ended. A report that breaks changes no outcome."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        path = _attempt(run.folder) if run.is_main else None
+        if done and path:
+            print(f"report {path}")
+
+
+def _attempt(folder: Path) -> Path | None:
+    try:
+        return write_report(folder)
+    except Exception:
+        log.exception("no report of %s could be written", folder)
+        return None
 
 
 def write_report(folder: Path) -> Path:

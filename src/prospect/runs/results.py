@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from prospect.runs.folder import Run
-from prospect.runs.report import write_report
 
 
 class Scored(Protocol):
@@ -25,7 +24,7 @@ class Scored(Protocol):
 
 
 def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, float] | None = None) -> None:
-    """metrics.json, predictions/, confusion.json and .png, report.html; then the headline on the terminal."""
+    """metrics.json, predictions/, confusion.json and .png; then the headline on the terminal."""
     metrics = {f"{split}/{name}": value for split, each in scored.items() for name, value in each.metrics.items()}
     run.write_json("metrics.json", metrics | dict(more or {}))
     for split, each in scored.items():
@@ -34,28 +33,26 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
     last = list(scored)[-1]
     run.write_json("confusion.json", {"split": last, **scored[last].confusion})
     draw_confusion(run, last, scored[last].confusion)
-    report = write_report(run.folder)
     console = Console()
-    console.print(confusion_table(last, scored[last].confusion))
+    console.print(class_table(last, scored[last]))
     for split, each in scored.items():
         console.print(f"{split}  accuracy {each.metrics['accuracy']:.3f}  macro F1 {each.metrics['macro_f1']:.3f}")
-    console.print(f"report {report}", soft_wrap=True)
 
 
-def confusion_table(split: str, confusion: Mapping[str, Any]) -> Table:
-    """Rows the truth, columns the answer."""
+def class_table(split: str, scored: Scored) -> Table:
+    """Rows the truth, columns the answer, then precision, recall and F1 of each class."""
+    columns, labels = scored.confusion["columns"], scored.confusion["labels"]
     table = Table(title=f"{split}: truth ↓, answer →", title_justify="left")
     table.add_column("")
-    for column in confusion["columns"]:
+    for column in (*columns, "precision", "recall", "F1"):
         table.add_column(column, justify="right")
-    for label, row in zip(confusion["labels"], confusion["matrix"], strict=True):
-        table.add_row(
-            label,
-            *(
-                f"[bold]{n}" if column == label else str(n or "·")
-                for column, n in zip(confusion["columns"], row, strict=True)
-            ),
-        )
+    for label, row in zip(labels, scored.confusion["matrix"], strict=True):
+        counts = [
+            f"[bold]{count}" if column == label else str(count or "·")
+            for column, count in zip(columns, row, strict=True)
+        ]
+        rates = [f"{scored.metrics[f'class/{label}/{name}']:.3f}" for name in ("precision", "recall", "f1")]
+        table.add_row(label, *counts, *rates)
     return table
 
 

@@ -22,11 +22,11 @@ FREE = {  # what changes neither the samples nor the updates that are still to c
 ABSENT = object()
 
 
-def asked(lines: list[str]) -> Path | None:
-    """The folder of `resume=DIR`, if one is given."""
+def asked(lines: list[str], key: str = "resume") -> Path | None:
+    """The folder of `resume=DIR`, or of another such key, if one is given."""
     folder = None
     for line in lines:
-        if _key(line) == "resume":
+        if _key(line) == key:
             try:
                 value = OverridesParser.create().parse_override(line).value()
             except HydraException:
@@ -50,6 +50,13 @@ def resumed(folder: Path, lines: list[str], is_main: bool) -> list[str]:
     new = [line for line in lines if _key(line) != "resume"]
     place = QuotedString(str(folder), Quote.single).with_quotes()
     return [*kept, *new, f"resume={place}", f"hydra.run.dir={place}", "hydra.output_subdir=null"]
+
+
+def settings(folder: Path) -> list[str]:
+    """The overrides that a run was started with, without those that say where it was to lie."""
+    if not (folder / claim.FILE).is_file():
+        raise UserError(f"run={folder}: no run folder (no {claim.FILE} there)")
+    return [line for line in _old_lines(folder) if not _key(line).startswith("hydra") and HIDDEN not in line]
 
 
 def _old_lines(folder: Path) -> list[str]:

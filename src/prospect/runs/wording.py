@@ -19,22 +19,24 @@ def number(value: Any) -> str:
     if real == int(real) and abs(real) < 1e12:
         return "1.0000" if value == 1 and isinstance(value, float) else f"{int(real):,}"
     if abs(real) < 1e-3:
-        return f"{real:.1e}".replace("e-0", "e-")
+        digits, _, power = f"{real:.1e}".partition("e")
+        return f"{digits}e{int(power)}"
     return f"{real:.4f}" if abs(real) < 10 else f"{real:,.2f}" if abs(real) < 1000 else f"{real:,.0f}"
 
 
 def short(value: float) -> str:
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
+    return _exponent(f"{value:.3g}")
 
 
 def tick(value: float) -> str:
-    if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e") if _round(value) else f"{value:.1e}"
-    return f"{value:,.10g}"
+    plain = value == 0 or 1e-3 <= abs(value) < 1e5
+    return f"{value:,.10g}" if plain else _exponent(f"{value:.3e}")
 
 
-def _round(value: float) -> bool:
-    return math.isclose(float(f"{value:.0e}"), value, rel_tol=1e-9)
+def _exponent(text: str) -> str:
+    """2.500e-04 → 2.5e-4"""
+    digits, e, power = text.partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}" if e else text
 
 
 def moment(text: str | None) -> str:

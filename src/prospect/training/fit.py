@@ -152,6 +152,8 @@ def _start(folder: Path, resume: bool, identity: dict[str, Any]) -> Path | None:
     if start is None:
         log.warning("%s has no complete checkpoint: training starts again at step 0", folder)
         return None
+    if not (start / "optimizer.pt").is_file():
+        raise UserError(f"{start} holds the model alone (trainer.args.save_only_model), so it cannot be resumed from")
     checkpoints.check_identity(start, identity)
     log.info("resuming from %s", start)
     return start

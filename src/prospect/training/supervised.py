@@ -35,7 +35,7 @@ class SupervisedTrainer(Trainer):
     loss_is_scaled_for_ga = True  # compute_loss already divides by global counts
     objective: LanguageLoss
     window: dict[str, Tensor]  # Σ over the steps since the last log of each term's value, this rank's part
-    logged_at: int
+    window_start: int
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class SupervisedTrainer(Trainer):
         self.stop_on_nan = stop_on_nan
         self.make_optimizer = optimizer
         self.window = {}
-        self.logged_at = 0
+        self.window_start = 0
 
     # --- the loss -------------------------------------------------------------------------------------------------
 
@@ -77,6 +77,8 @@ class SupervisedTrainer(Trainer):
         if self.stop_on_nan and not torch.isfinite(loss):
             ids = ", ".join(inputs["sample_ids"])
             raise NonFiniteLoss(f"the loss is {loss.item()} at step {self.state.global_step + 1}; samples: {ids}")
+        if not self.window:
+            self.window_start = self.state.global_step
         for name, (sum_, _) in terms.items():
             value = sum_.detach() / counts[name].clamp(min=1)
             self.window[name] = self.window.get(name, torch.zeros_like(value)) + value
@@ -86,10 +88,10 @@ class SupervisedTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add every term to the training log: its mean over the steps since the last one, over all ranks."""
         if "loss" in logs and self.window:
-            steps = self.state.global_step - self.logged_at
-            values = summed(torch.stack(list(self.window.values()))) / max(steps, 1)
+            steps = self.state.global_step - self.window_start
+            values = summed(torch.stack(list(self.window.values()))) / steps
             logs |= {f"loss_{name}": value.item() for name, value in zip(self.window, values, strict=True)}
-            self.window, self.logged_at = {}, self.state.global_step
+            self.window = {}
         super().log(logs, start_time)
 
     # --- data: the schedule fixes the order, so the sampler only counts ---------------------------------------------
@@ -150,6 +152,7 @@ class SupervisedTrainer(Trainer):
             self._save_optimizer_and_scheduler(str(staging))
             self._save_scaler(str(staging))
             self._save_rng_state(str(staging))
+            self._save_window(staging)
         if main:
             self.vlm.save(staging)
             self._export_callbacks()
@@ -159,6 +162,21 @@ class SupervisedTrainer(Trainer):
         if main:
             checkpoints.finish(self.folder, step, best, self.args.save_total_limit)
         wait_for_all()
+
+    def _save_window(self, folder: Path) -> None:
+        """Losses since the last log, so that the first line after a resume is the one that would have been written."""
+        window = {"loss": self._tr_loss, "terms": self.window, "start": self._globalstep_last_logged}
+        torch.save(window, folder / f"window_{self.args.process_index}.pt")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Called once, where a resumed run takes its first step."""
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:
+            path = Path(checkpoint) / f"window_{self.args.process_index}.pt"
+            saved = torch.load(path, weights_only=True, map_location=self.args.device)
+            self._tr_loss += saved["loss"]  # in place: the training loop holds this very tensor
+            self.window = saved["terms"]
+            self.window_start = self._globalstep_last_logged = saved["start"]
 
     def _export_callbacks(self) -> None:
         """State of patience counters and the like, so that early stopping survives a resume."""

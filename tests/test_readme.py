@@ -1,0 +1,64 @@
+"""Every command of the README is a command: it composes and checks here, and runs, made small, among the slow tests."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prospect.runs.compose import compose
+from prospect.runs.faults import Conf
+from prospect.runs.signatures import of_callable
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+LINES = [line.strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+SCRIPTS = [line for line in LINES if line.startswith("python ")]
+SMALL = ["data.train=20", "data.val=5", "data.test=5", "trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [line.split()[1] for line in LINES if line.startswith("make ")]
+    assert {"train", "test"} <= set(targets)
+    assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
+
+
+@pytest.mark.parametrize("line", SCRIPTS)
+def test_command_is_sound(line):
+    script, *words = shlex.split(line)[1:]
+    name = script.removesuffix(".py")
+    main = getattr(importlib.import_module(name), name)
+    overrides = [word for word in words if word != "-m"]
+    assert (
+        compose(
+            Conf(ROOT / "conf", {"train": "config"}.get(name, name)), overrides, of_callable(main), "-m" in words
+        ).mistakes
+        == []
+    )
+
+
+@pytest.mark.slow
+def test_commands_run_one_after_the_other(tmp_path):
+    """`RUN` is the run that the first command left; `FOLDER` holds the pictures that it drew."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    run = tmp_path / "run"
+
+    def done(*words: str) -> None:
+        command = [sys.executable, str(ROOT / words[0]), *words[1:]]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, f"{words}: {result.stderr[-2000:]}"
+
+    done("train.py", *SMALL, f"hydra.run.dir={run}", "data.folder=pictures")
+    for line in SCRIPTS:
+        words = shlex.split(line.replace("RUN", str(run)).replace("FOLDER", str(tmp_path / "pictures")))[1:]
+        if "model=smolvlm2" in words and "model.weights=random" not in words:
+            continue  # two billion weights from the hub
+        small = [] if any(word.startswith(("resume=", "run=")) for word in words) else SMALL
+        done(*words, *[word for word in small if word.partition("=")[0] not in line])
