@@ -104,6 +104,12 @@ def test_an_empty_term_is_an_exact_zero(dtype):
     assert torch.isfinite(logits.grad).all()
 
 
+def test_every_term_has_its_weight_and_its_own_count():
+    terms = {"speak": (torch.tensor(6.0), torch.tensor(3)), "dst": (torch.tensor(8.0), torch.tensor(2))}
+    counts = {"speak": torch.tensor(12), "dst": torch.tensor(4)}  # of the whole optimizer step
+    assert weighted(terms, counts, {"speak": 1.0, "dst": 0.25}).item() == 6 / 12 + 0.25 * 8 / 4
+
+
 def test_the_sum_is_taken_in_full_precision():
     logits = torch.randn(1, 400, 50).bfloat16()
     targets = torch.randint(0, 50, (1, 400))

@@ -23,6 +23,16 @@ QUESTION = "Classify this image into one of these elements: water, land, fire, w
 __all__ = ["ELEMENTS", "QUESTION", "element", "label_of"]
 
 
+def _read(folder: Path) -> tuple[list[Row], list[Finding]]:
+    if not folder.is_dir():
+        raise UserError(f"data.folder={folder}: there is no such folder")
+    if (folder / "dataset_dict.json").is_file() or (folder / "dataset_info.json").is_file():
+        from prospect.data.element_table import read_table  # only here: importing datasets takes seconds
+
+        return read_table(folder)
+    return read_rows(folder)
+
+
 def element(
     folder: str,
     context: bool = False,
@@ -41,7 +51,7 @@ def element(
     """
     share_error(val_share, test_share)
     path = Path(folder).expanduser().resolve()
-    rows, unread = read_rows(path)
+    rows, unread = _read(path)
     rows = _split(rows, unread, partial(split_of, seed=seed, val_share=val_share, test_share=test_share))
     checked = audit(rows, partial(_prompt, question=question, context=context), context)
     findings = unread + checked.findings

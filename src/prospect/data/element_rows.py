@@ -48,13 +48,7 @@ class Row:
 
 
 def read_rows(folder: Path) -> tuple[list[Row], list[Finding]]:
-    """Every usable row of a folder, and a finding for every line that is none."""
-    if not folder.is_dir():
-        raise UserError(f"data.folder={folder}: there is no such folder")
-    if (folder / "dataset_dict.json").is_file() or (folder / "dataset_info.json").is_file():
-        from prospect.data.element_table import read_table  # only here: importing datasets takes seconds
-
-        return read_table(folder)
+    """Every usable row of a folder of JSON lines, and a finding for every line that is none."""
     rows: list[Row] = []
     files, findings = _files(folder)
     for path in files:
