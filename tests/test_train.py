@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,9 +60,9 @@ def whole(tmp_path_factory) -> Path:
     return cwd / "run"
 
 
-def killed(cwd: Path, number: int, after: int) -> subprocess.Popen[str]:
+def killed(cwd: Path, number: int, after: int, *words: str) -> subprocess.Popen[str]:
     """Start the same run, and send a signal once it has logged a step."""
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "hydra.run.dir=run"]
+    command = [sys.executable, str(ROOT / "train.py"), *SMALL, *words, "hydra.run.dir=run"]
     process = subprocess.Popen(
         command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -125,6 +126,16 @@ def test_a_killed_run_resumes_bit_equal(whole, tmp_path):
     }
 
 
+def test_time_counts_over_all_starts(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    done = python("train.py", f"resume={tmp_path / 'run'}", cwd=tmp_path)  # nothing is left to train
+    assert done.returncode == 0, done.stderr[-3000:]
+    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, tmp_path / "run"))
+    assert before.pop("train/seconds") <= after.pop("train/seconds") + 0.5
+    assert before == after
+    assert lines(tmp_path / "run") == lines(whole)
+
+
 def test_a_signal_stops_at_a_step_with_code_75_and_resumes_bit_equal(whole, tmp_path):
     assert killed(tmp_path, signal.SIGTERM, after=5).returncode == 75
     assert status(tmp_path / "run") == "INTERRUPTED"
@@ -171,10 +182,14 @@ def test_a_failed_run_says_so(tmp_path):
     assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
 
 
-def test_lora_starts_from_a_run_and_keeps_its_base(whole, tmp_path):
-    words = [*SMALL, "adapt=lora", f"model.path={whole}", "data.palette=shifted", "trainer.args.max_steps=10"]
-    done = python("train.py", *words, "hydra.run.dir=lora", cwd=tmp_path)
+def test_lora_starts_from_a_run_keeps_its_base_and_resumes(whole, tmp_path):
+    words = ["adapt=lora", f"model.path={whole}", "data.palette=shifted"]
+    done = python("train.py", *SMALL, *words, "hydra.run.dir=lora", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert killed(tmp_path, signal.SIGKILL, 9, *words).returncode == -signal.SIGKILL
+    done = python("train.py", "resume=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lines(tmp_path / "run") == lines(tmp_path / "lora")
     done = python("evaluate.py", f"run={tmp_path / 'lora'}", "hydra.run.dir=again", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     ends = [json.loads((tmp_path / name / "metrics.json").read_text())["test/accuracy"] for name in ("lora", "again")]

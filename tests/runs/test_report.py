@@ -220,7 +220,7 @@ def test_wrong_answers_come_first_and_the_rest_is_counted(tmp_path):
     assert "2 of 201 wrong; 60 shown" in page.text
     assert page.count("div", "card") == 60
     assert page.text.index("s150") < page.text.index("unread") < page.text.index("s0")
-    assert "(unreadable)" in page.text
+    assert "(none)" in page.text
 
 
 def test_the_report_of_a_command_knows_how_it_ended(tmp_path, capsys):

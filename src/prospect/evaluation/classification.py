@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-UNREADABLE = "(unreadable)"
+UNREADABLE = "(none)"
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str | None], labels: Sequence[str]) -> np.ndarray:

@@ -42,7 +42,7 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
 def class_table(split: str, scored: Scored) -> Table:
     """Rows the truth, columns the answer, then precision, recall and F1 of each class."""
     columns, labels = scored.confusion["columns"], scored.confusion["labels"]
-    table = Table(title=f"{split}: truth ↓, answer →", title_justify="left")
+    table = Table(title=f"{split}: truth ↓, answer →", title_justify="left", box=None, header_style="dim")
     table.add_column("")
     for column in (*columns, "precision", "recall", "F1"):
         table.add_column(column, justify="right")

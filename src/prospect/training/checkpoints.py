@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from prospect.errors import UserError
@@ -47,7 +48,7 @@ def _prune(run: Path, keep: set[int | None], limit: int | None) -> None:
         shutil.rmtree(folder)
 
 
-def to_resume(run: Path, say) -> Path | None:
+def to_resume(run: Path, say: Callable[[str], object]) -> Path | None:
     """The newest checkpoint that verifies; damaged ones are named. None when there is no checkpoint at all."""
     found, passed = sealed.newest(run)
     for line in passed:

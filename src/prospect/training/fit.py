@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +35,7 @@ class Fit:
     """How training ended."""
 
     steps: int
-    seconds: float  # of this start alone
+    seconds: float  # of all starts of the run
     samples: int
     learnt_tokens: int
 
@@ -65,7 +64,7 @@ def supervised(
     schedule = Schedule(train, settings.max_steps * per_step, seed, data.balanced)
     identity = _identity(data, seed, per_step, settings, vlm)
     start = _start(folder, resume, identity)
-    stop = StopOnSignal()
+    stop, recorder = StopOnSignal(), Recorder(folder, len(train) / per_step)
     trainer = SupervisedTrainer(
         vlm=vlm,
         objective=loss,
@@ -80,16 +79,15 @@ def supervised(
         args=settings,
         data_collator=collator(vlm),
         train_dataset=schedule,
-        callbacks=[Recorder(folder, len(train) / per_step), stop, *_early_stopping(patience)],
+        callbacks=[recorder, stop, *_early_stopping(patience)],
     )
     trainer.remove_callback(PrinterCallback)
     _say(train, vlm, settings)
     disable_progress_bar()  # a bar for every save of the weights would tear the display
-    began = time.monotonic()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     if stop.stopped:
         raise Stopped(f"stopped after step {trainer.state.global_step}; go on with: python train.py resume={folder}")
-    return Fit(trainer.state.global_step, time.monotonic() - began, len(train), summary(train).learnt)
+    return Fit(trainer.state.global_step, recorder.seconds, len(train), summary(train).learnt)
 
 
 OURS: dict[str, Any] = {

@@ -18,8 +18,6 @@ from transformers import TrainerCallback
 from prospect.training.display import Display
 from prospect.training.processes import summed
 
-SPLIT = {"eval_": "val/", "": "train/"}
-
 
 def named(logs: dict[str, Any]) -> dict[str, float]:
     """The Trainer's keys under the names that all files use: train/loss, val/accuracy."""
@@ -47,9 +45,14 @@ class Recorder(TrainerCallback):
         self.began = time.monotonic()
         if not state.is_world_process_zero:
             return
-        forget_after(self.path, state.global_step)
+        self.began -= forget_after(self.path, state.global_step)
         self.writer = SummaryWriter(str(self.boards), purge_step=state.global_step + 1 if state.global_step else None)
         self.display = Display(total=state.max_steps, done=state.global_step)
+
+    @property
+    def seconds(self) -> float:
+        """Of training, over all starts of the run."""
+        return time.monotonic() - self.began
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not state.is_world_process_zero or self.writer is None or self.display is None or "train_runtime" in logs:
@@ -60,7 +63,7 @@ class Recorder(TrainerCallback):
         line = {
             "step": state.global_step,
             "epoch": epoch,
-            "seconds": round(time.monotonic() - self.began, 3),
+            "seconds": round(self.seconds, 3),
             **numbers,
         }
         with self.path.open("a") as file:
@@ -85,11 +88,14 @@ def spelt(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def forget_after(path: Path, step: int) -> None:
-    """Drop lines past the step that a resumed run goes on from, and a last line that was cut by a kill."""
+def forget_after(path: Path, step: int) -> float:
+    """Drop lines past the step that a resumed run goes on from, and a last line that was cut by a kill.
+
+    Returns the seconds of training that the lines before it took.
+    """
     if not path.is_file():
-        return
-    kept = []
+        return 0.0
+    kept, seconds = [], 0.0
     for line in path.read_text().splitlines():
         try:
             row = json.loads(line)
@@ -97,9 +103,11 @@ def forget_after(path: Path, step: int) -> None:
             continue
         if row["step"] <= step:
             kept.append(line)
+            seconds = row["seconds"]
     staged = path.with_suffix(".partial")
     staged.write_text("".join(f"{line}\n" for line in kept))
     staged.replace(path)
+    return seconds
 
 
 class StopOnSignal(TrainerCallback):
