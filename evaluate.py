@@ -24,13 +24,15 @@ def evaluate(
     batch_size: int = 32,
 ) -> None:
     from prospect.errors import UserError
+
+    dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
+    if not dataset.splits.get(split):
+        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+
     from prospect.evaluation.score import score
     from prospect.models.loading import trained
     from prospect.runs.results import write_results
 
-    dataset = build(data)
-    if not dataset.splits.get(split):
-        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
     vlm = trained(run, model) if run else build(model)
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):

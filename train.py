@@ -20,11 +20,13 @@ def train(
     seed: int = 0,
     resume: str | None = None,
 ) -> None:
+    with run.time("data"):
+        dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
+
     from prospect.evaluation.score import accuracy, score
     from prospect.runs.results import write_results
 
     with run.time("build"):
-        dataset = build(data)
         vlm = build(adapt)(build(model))
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":

@@ -171,6 +171,16 @@ def test_two_ranks_share_one_folder(tmp_path):
     assert json.loads(runs[0].read_text())["data"]["samples"]["train"] == 60
 
 
+def test_missing_data_is_said_before_torch_is_imported(tmp_path):
+    command = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "data=element", "data.folder=nowhere"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "nowhere: there is no such folder" in done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "prospect.data.element_rows" in imported
+    assert not {"torch", "transformers"} & imported
+
+
 def test_a_failed_run_says_so(tmp_path):
     words = [*SMALL, "trainer.args.learning_rate=1e30", "trainer.args.max_grad_norm=0", "hydra.run.dir=run"]
     done = python("train.py", *words, cwd=tmp_path)
