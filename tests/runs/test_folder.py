@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from prospect.disk import write_atomically
 from prospect.errors import Stopped, UserError
 from prospect.runs import claim, folder, provenance, redact
-from prospect.runs.files import to_json, write_atomically
 from prospect.runs.folder import Run, read, state
+from prospect.runs.strict_json import to_json
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 CONFIG = {"model": {"hidden": 8, "rate": 1e-5, "name": "1e-5"}, "seed": 3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from prospect.disk import digest, sync_to_disk, write_atomically
 from prospect.errors import UserError
 
 META = b"prospect"  # the schema's metadata key: one JSON object
@@ -37,14 +37,13 @@ def write(path: Path, column: pa.Field, batches: Iterable[pa.Array], meta: Mappi
             for array in batches:
                 writer.write_batch(pa.record_batch([array], schema=schema))
                 rows += len(array)
-        manifest = {"file": path.name, "rows": rows, "size": staged.stat().st_size, "sha256": _digest(staged)}
-        _sync(staged)
+        manifest = {"file": path.name, "rows": rows, "size": staged.stat().st_size, "sha256": digest(staged)}
+        sync_to_disk(staged)
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
     # after the data: a crash in between leaves a store that does not verify, never a manifest that vouches for nothing
-    _write_manifest(manifest_of(path), manifest)
-    _sync(path.parent)
+    write_atomically(manifest_of(path), json.dumps(manifest, indent=1) + "\n")
 
 
 def verify(path: str | Path) -> list[str]:
@@ -62,7 +61,7 @@ def verify(path: str | Path) -> list[str]:
         return [f"{manifest} is damaged"]
     if (found := path.stat().st_size) != size:
         return [f"{path} has {found} bytes instead of {size}"]
-    return [] if _digest(path) == sha256 else [f"{path} has changed since it was written"]
+    return [] if digest(path) == sha256 else [f"{path} has changed since it was written"]
 
 
 class Mapped:
@@ -145,26 +144,3 @@ def mapped(path: Path) -> Mapped:
 @lru_cache(maxsize=OPEN_FILES)
 def _mapped(path: Path, version: tuple[int, int, int]) -> Mapped:
     return Mapped(path)
-
-
-def _write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        staged.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        _sync(staged)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

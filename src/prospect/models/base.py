@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prospect.disk import digest
 from prospect.errors import UserError
 from prospect.models.hub import fetched
-from prospect.models.sealed import digest
 
 RECORD = "base.json"
 INSIDE = "base"  # a base that exists nowhere on disk travels with the adapter, in this folder

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 
+from prospect.disk import digest, sync_to_disk
 from prospect.errors import UserError
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(folder: Path) -> None:
@@ -25,14 +19,14 @@ def seal(folder: Path) -> None:
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({"files": entries}, indent=1))
     for path in [*files, manifest, folder]:
-        _fsync(path)
+        sync_to_disk(path)
 
 
 def publish(staging: Path, folder: Path) -> None:
     """Seal a staging folder and rename it into place: there is never a half-written `folder`."""
     seal(staging)
     staging.rename(folder)
-    _fsync(folder.parent)
+    sync_to_disk(folder.parent)
 
 
 def faults(folder: Path) -> list[str]:
@@ -96,11 +90,3 @@ def best(run: Path) -> Path | None:
         return None
     folder = run / "checkpoints" / json.loads(record.read_text())["checkpoint"]
     return folder if not faults(folder) else None
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prospect.disk import write_atomically
 from prospect.errors import UserError
 from prospect.runs import provenance
-from prospect.runs.files import to_json, write_atomically
+from prospect.runs.strict_json import to_json
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prospect.runs.files import as_number
+from prospect.runs.strict_json import as_number
 
 Point = tuple[float, float]  # (step, value)
 

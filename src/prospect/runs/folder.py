@@ -21,10 +21,11 @@ from typing import Any, Self
 
 from omegaconf import OmegaConf
 
+from prospect.disk import write_atomically
 from prospect.errors import Stopped
 from prospect.runs import claim, provenance
-from prospect.runs.files import to_json, write_atomically
 from prospect.runs.redact import redact_file, redact_known, redact_logs, redact_text, redacted
+from prospect.runs.strict_json import to_json
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs.files import write_atomically
+from prospect.disk import write_atomically
 
 # One look for a channel everywhere: (terminal style, page colour).
 CHANNELS = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prospect.runs.files import write_atomically
+from prospect.disk import write_atomically
 
 HIDDEN = "***"
 SHORTEST = 8  # a shorter value would strike out ordinary words wherever they occur

@@ -16,8 +16,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from prospect.disk import write_atomically
 from prospect.runs import claim, curves
-from prospect.runs.files import write_atomically
 from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
 from prospect.runs.wording import moment, number, short, span, tick

@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from prospect.runs.files import as_number
+from prospect.runs.strict_json import as_number
 
 
 def number(value: Any) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from prospect.disk import write_atomically
 from prospect.errors import UserError
 from prospect.models import sealed
 
@@ -34,7 +35,7 @@ def finish(run: Path, step: int, best: int | None, limit: int | None) -> None:
         shutil.rmtree(target)
     sealed.publish(staging(run, step), target)
     if best is not None and final(run, best).is_dir():
-        (run / "checkpoints" / "best.json").write_text(json.dumps({"checkpoint": f"step-{best}"}))
+        write_atomically(run / "checkpoints" / "best.json", json.dumps({"checkpoint": f"step-{best}"}))
     _prune(run, keep={step, best}, limit=limit)
 
 

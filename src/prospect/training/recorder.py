@@ -15,6 +15,7 @@ import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 from transformers import TrainerCallback
 
+from prospect.disk import write_atomically
 from prospect.training.display import Display
 from prospect.training.processes import summed
 
@@ -104,9 +105,7 @@ def forget_after(path: Path, step: int) -> float:
         if row["step"] <= step:
             kept.append(line)
             seconds = row["seconds"]
-    staged = path.with_suffix(".partial")
-    staged.write_text("".join(f"{line}\n" for line in kept))
-    staged.replace(path)
+    write_atomically(path, "".join(f"{line}\n" for line in kept))
     return seconds
 
 

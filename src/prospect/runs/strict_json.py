@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and JSON that every reader accepts."""
+"""JSON that every reader accepts, with the numbers that it has no words for spelt out."""
 
 from __future__ import annotations
 
@@ -6,35 +6,8 @@ import json
 import math
 import numbers
 import os
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-
-def write_atomically(path: Path, content: str | bytes, sync: bool = True) -> None:
-    """Write beside the target, flush to disk, rename: a reader, or a crash, finds the old file or the new one."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with staged.open("wb") as file:
-            # surrogateescape: a diff of a file that is not UTF-8 keeps its very bytes
-            file.write(content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape"))
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-    if sync:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def plain(value: Any) -> Any:
