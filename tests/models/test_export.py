@@ -5,7 +5,7 @@ import torch
 
 from prospect.errors import UserError
 from prospect.models.adapt import full, lora
-from prospect.models.export import export
+from prospect.models.export import export, main
 from prospect.models.loading import trained
 from prospect.models.tiny import tiny
 
@@ -44,6 +44,15 @@ def test_nothing_is_overwritten_and_a_whole_model_is_not_merged(tmp_path):
     with pytest.raises(UserError, match="no adapter"):
         export(str(tmp_path / "model"), tmp_path / "new", merge=True)
     assert not (tmp_path / "new").exists()
+
+
+def test_the_command_says_where_the_model_is_and_refuses_in_one_line(tmp_path, monkeypatch, capsys):
+    full(tiny(device="cpu")).save(tmp_path / "model")
+    monkeypatch.setattr("sys.argv", ["export", str(tmp_path / "model"), str(tmp_path / "out")])
+    assert main() == 0
+    assert capsys.readouterr().out == f"model {tmp_path / 'out'}\n"
+    assert main() == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'out'} is not empty; give a new folder\n"
 
 
 def test_the_number_format_stays(tmp_path):
