@@ -27,11 +27,13 @@ def preview(
 
     from prospect.errors import UserError
     from prospect.runs.preview import page, show
-    from prospect.training.preview import view
 
-    dataset = build(data)
+    dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
     if not dataset.splits.get(split):
         raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+
+    from prospect.training.preview import view
+
     vlm = build(model)
     seen = view(vlm, dataset, split, index, trainer.get("max_length"))
     show(seen, Console())

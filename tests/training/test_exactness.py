@@ -7,11 +7,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.data.dataset import Dataset
 from prospect.errors import UserError
+from prospect.models.sealed import model_folder
 from prospect.models.tiny import tiny
 from prospect.training.fit import supervised
 from prospect.training.losses import lm
@@ -83,6 +85,19 @@ def test_evaluation_is_weighted_by_count(tmp_path, picture):
     ]
     values = [next(row["val/loss"] for row in rows if "val/loss" in row) for rows in runs]
     assert values == pytest.approx([values[0]] * 3, abs=2e-6)
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_the_model_of_a_run_is_the_one_that_it_ended_with(tmp_path, picture, loads):
+    """A metric alone keeps the best checkpoint; only a run that ends by loading it has it as its model."""
+    best = {"metric_for_best_model": "loss", "greater_is_better": False, "load_best_model_at_end": loads}
+    steps = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "max_steps": 4}
+    vlm, rows = fitted(tmp_path / "run", picture, 4, 1, args={**best, **steps, "learning_rate": 50.0})
+    losses = [row["val/loss"] for row in rows if "val/loss" in row]
+    assert min(losses) < losses[-1]  # so large a rate makes it worse
+    kept = load_file(model_folder(tmp_path / "run") / "model.safetensors")
+    assert model_folder(tmp_path / "run").name == (f"step-{losses.index(min(losses)) + 1}" if loads else "step-4")
+    assert all(torch.equal(p, kept[name]) for name, p in vlm.model.named_parameters() if name in kept)
 
 
 def test_muon_learns_and_moves_everything(tmp_path, picture):

@@ -72,10 +72,12 @@ def model_folder(path: str | Path) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give a run folder, a checkpoint or a transformers model folder")
     if (folder / "checkpoints").is_dir():
+        if chosen := best(folder):
+            return chosen
         found, passed = newest(folder)
         if found is None:
             raise UserError(f"{folder} holds no complete checkpoint" + "".join(f"\n  {line}" for line in passed))
-        return best(folder) or found
+        return found
     if (folder / MANIFEST).is_file() and (wrong := faults(folder)):
         raise UserError(f"{folder} is damaged: {'; '.join(wrong)}")
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):

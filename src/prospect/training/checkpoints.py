@@ -28,13 +28,16 @@ def begin(run: Path, step: int) -> Path:
     return folder
 
 
-def finish(run: Path, step: int, best: int | None, limit: int | None) -> None:
-    """Publish what was staged, say which checkpoint is best, and remove the oldest beyond the limit."""
+def finish(run: Path, step: int, best: int | None, limit: int | None, ends_with_best: bool = True) -> None:
+    """Publish what was staged and remove the oldest beyond the limit; the best stays.
+
+    Where the run ends with the best one loaded, that one is its model, and best.json says so. Else it is the last.
+    """
     target = final(run, step)
     if target.exists():  # only a damaged one can be here: a sound one would have been resumed from
         shutil.rmtree(target)
     sealed.publish(staging(run, step), target)
-    if best is not None and final(run, best).is_dir():
+    if ends_with_best and best is not None and final(run, best).is_dir():
         write_atomically(run / "checkpoints" / "best.json", json.dumps({"checkpoint": f"step-{best}"}))
     _prune(run, keep={step, best}, limit=limit)
 

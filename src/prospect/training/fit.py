@@ -36,8 +36,6 @@ class Fit:
 
     steps: int
     seconds: float  # of all starts of the run
-    samples: int
-    learnt_tokens: int
 
 
 def supervised(
@@ -87,7 +85,7 @@ def supervised(
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     if stop.stopped:
         raise Stopped(f"stopped after step {trainer.state.global_step}; go on with: python train.py resume={folder}")
-    return Fit(trainer.state.global_step, recorder.seconds, len(train), summary(train).learnt)
+    return Fit(trainer.state.global_step, recorder.seconds)
 
 
 OURS: dict[str, Any] = {

@@ -160,7 +160,7 @@ class SupervisedTrainer(Trainer):
             (staging / "identity.json").write_text(json.dumps(self.identity, indent=1))
         wait_for_all()
         if main:
-            checkpoints.finish(self.folder, step, best, self.args.save_total_limit)
+            checkpoints.finish(self.folder, step, best, self.args.save_total_limit, self.args.load_best_model_at_end)
         wait_for_all()
 
     def _save_window(self, folder: Path) -> None:
