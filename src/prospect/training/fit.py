@@ -23,6 +23,7 @@ from prospect.training.audit import encoded_split, summary
 from prospect.training.collate import Item, collator
 from prospect.training.losses import LanguageLoss
 from prospect.training.optimizers import muon_and_adamw
+from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Schedule
 from prospect.training.supervised import Score, SupervisedTrainer
@@ -80,6 +81,7 @@ def supervised(
         callbacks=[recorder, stop, *_early_stopping(patience)],
     )
     trainer.remove_callback(PrinterCallback)
+    leave_at_exit()
     _say(train, vlm, settings)
     disable_progress_bar()  # a bar for every save of the weights would tear the display
     trainer.train(resume_from_checkpoint=str(start) if start else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +14,17 @@ T = TypeVar("T")
 
 def several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def leave_at_exit() -> None:
+    """Gloo's threads must end before the interpreter does: now and then they would abort a rank that was done."""
+    if several():
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def summed(values: Tensor) -> Tensor:
