@@ -66,7 +66,7 @@ def conversation(question: str, answer: str, pictures: int = 1) -> Sample:
 
 
 def segments(sample: Sample, reply: bool = True) -> list[Segment]:
-    return smolvlm.chat(sample, lambda picture: IMAGE, reply)
+    return smolvlm.chat(sample, lambda picture: IMAGE, reply=reply)
 
 
 @given(question=plain, answer=plain, pictures=st.integers(0, 2))

@@ -6,11 +6,11 @@ afterwards. `encode` turns segments into ids with one channel a token, and refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from prospect.errors import UserError
 
@@ -20,20 +20,39 @@ Channel = str | None
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What is right at a frame: does the assistant speak, does the state change? `kinds`: the events, for rates."""
+
+    speak: bool = False
+    dst: bool = False
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        return not (self.speak or self.dst)
+
+
+@dataclass(frozen=True)
 class Segment:
-    """A piece of text. `control` marks special tokens written by the chat format; all else is plain characters."""
+    """A piece of text. `control` marks special tokens written by the chat format; all else is plain characters.
+
+    A segment of frames has a decision for each of them, None where there is nothing to learn: its tokens are parted
+    evenly, and a decision is read at the last token of its part.
+    """
 
     text: str
     channel: Channel = None
     control: bool = False
+    decisions: tuple[Decision | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """ids and channels of a whole sequence, aligned and unshifted."""
+    """ids and channels of a whole sequence, aligned and unshifted, and the decisions by their position."""
 
     ids: list[int]
     channels: list[Channel]
+    decisions: dict[int, Decision] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,30 +75,57 @@ class Encoded:
 
 def encode(segments: Iterable[Segment], tokenizer: Any, sample_id: str = "?") -> Encoded:
     """Tokenise segments so that `ids == tokenizer(whole text)` while content holds no control look-alikes."""
-    ids: list[int] = []
-    channels: list[Channel] = []
-    for control, run in groupby((s for s in segments if s.text), key=lambda segment: segment.control):
-        pieces = _joined(run)
-        tokens = [_control_ids(tokenizer, s.text) if control else _plain_ids(tokenizer, s.text) for s in pieces]
-        if not control and len(pieces) > 1:
-            _assert_no_straddling(tokenizer, pieces, tokens, sample_id)
-        for piece, piece_ids in zip(pieces, tokens, strict=True):
-            ids.extend(piece_ids)
-            channels.extend([piece.channel] * len(piece_ids))
-    return Encoded(ids, channels)
+    runs = [_run(control, run) for control, run in groupby((s for s in segments if s.text), key=lambda s: s.control)]
+    plain = _plain_ids(tokenizer, [text for run in runs for text in run.texts])
+    result, start = Encoded([], []), 0
+    for run in runs:
+        stop = start + len(run.texts)
+        _append(run, plain[start:stop], result, tokenizer, sample_id)
+        start = stop
+    return result
 
 
-def _joined(run: Iterable[Segment]) -> list[Segment]:
-    """Neighbours of one channel become one piece, so that the tokenizer sees them as the one text they are."""
-    return [
+class _Run(NamedTuple):
+    """Neighbouring segments of one nature. `texts` are the plain texts to tokenise: each piece, and all as one."""
+
+    pieces: list[Segment]
+    texts: list[str]
+
+
+def _run(control: bool, run: Iterable[Segment]) -> _Run:
+    if control:
+        return _Run(list(run), [])
+    # Neighbours of one channel become one piece, so that the tokenizer sees them as the one text they are.
+    pieces = [
         Segment("".join(segment.text for segment in group), channel)
         for channel, group in groupby(run, key=lambda segment: segment.channel)
     ]
+    texts = [piece.text for piece in pieces]
+    return _Run(pieces, texts if len(texts) == 1 else [*texts, "".join(texts)])
 
 
-def _plain_ids(tokenizer: Any, text: str) -> list[int]:
-    """Ids of text as plain characters: `<image>` in content is seven characters, never an image slot."""
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+def _append(run: _Run, plain: list[list[int]], result: Encoded, tokenizer: Any, sample_id: str) -> None:
+    tokens = plain[: len(run.pieces)] if run.texts else [_control_ids(tokenizer, piece.text) for piece in run.pieces]
+    if len(plain) > 1 and plain[-1] != [i for piece_ids in tokens for i in piece_ids]:
+        raise _straddling(run.pieces, sample_id)
+    for piece, piece_ids in zip(run.pieces, tokens, strict=True):
+        if piece.decisions:
+            _place(piece.decisions, len(result.ids), len(piece_ids), result.decisions)
+        result.ids.extend(piece_ids)
+        result.channels.extend([piece.channel] * len(piece_ids))
+
+
+def _place(decisions: Sequence[Decision | None], start: int, length: int, into: dict[int, Decision]) -> None:
+    size, rest = divmod(length, len(decisions))
+    assert rest == 0, f"{length} tokens cannot be parted evenly among {len(decisions)} frames"
+    for number, decision in enumerate(decisions, 1):
+        if decision is not None:
+            into[start + number * size - 1] = decision
+
+
+def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Ids of texts as plain characters: `<image>` in content is seven characters, never an image slot."""
+    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
 
 
 @lru_cache(maxsize=4096)
@@ -90,11 +136,9 @@ def _control_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _assert_no_straddling(tokenizer: Any, pieces: list[Segment], tokens: list[Any], sample_id: str) -> None:
-    whole = "".join(piece.text for piece in pieces)
-    if _plain_ids(tokenizer, whole) != [i for piece_ids in tokens for i in piece_ids]:
-        ends = ", ".join(f"…{p.text[-12:]!r}|" for p in pieces[:-1])
-        raise UserError(
-            f"sample {sample_id}: a token would straddle the end of a segment ({ends}), "
-            "so it cannot be told what is learnt; change the text around that boundary"
-        )
+def _straddling(pieces: list[Segment], sample_id: str) -> UserError:
+    ends = ", ".join(f"…{piece.text[-12:]!r}|" for piece in pieces[:-1])
+    return UserError(
+        f"sample {sample_id}: a token would straddle the end of a segment ({ends}), "
+        "so it cannot be told what is learnt; change the text around that boundary"
+    )

@@ -4,37 +4,61 @@
     Assistant: answer<end_of_utterance>
 
 `<|im_start|>` stands once, at the beginning. The blank after the colon belongs to the text (none before a picture).
+In a stream every frame is a few `<image>` alone, and what happens at a frame follows it:
+
+    <|im_start|>System: … State: S1:in_progress<end_of_utterance>
+    <image><image><image>DST: S1->complete<end_of_utterance>
+    Assistant: Good, the red disc is in place.<end_of_utterance>
+    <image><image>…
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from prospect.conversation.dst import said
 from prospect.conversation.sample import Picture, Sample, Turn
-from prospect.conversation.segments import Segment
+from prospect.conversation.segments import Channel, Decision, Segment
+from prospect.conversation.stream import decided, told
 from prospect.errors import UserError
 
 BEGIN = Segment("<|im_start|>", control=True)
 END = "<end_of_utterance>"
+IMAGE = "<image>"
 LINE = Segment("\n")
-CHANNEL = "answer"
+DST = "DST"
 
 ImageSegments = Callable[[Picture], list[Segment]]
 
 
-def chat(sample: Sample, image_segments: ImageSegments, reply: bool = True) -> list[Segment]:
+def chat(sample: Sample, image_segments: ImageSegments, frame_tokens: int = 1, reply: bool = True) -> list[Segment]:
     """The whole conversation; with reply=False only the prompt, up to the header of the last assistant turn."""
-    turns = sample.turns if reply else _before_last_reply(sample)
+    turns = decided(sample)
+    last = None if reply else _last_reply(sample)
     segments = [BEGIN]
-    for turn in turns:
-        segments += _turn(turn, image_segments)
-    return segments if reply else [*segments, Segment("Assistant:")]
+    for place, (turn, decisions) in enumerate(turns):
+        if place == last:
+            return [*segments, Segment("Assistant:")]
+        if turn.role == "frames":
+            segments.append(seen(decisions, frame_tokens))
+        else:
+            segments += _turn(sample, turn, image_segments)
+    return segments
 
 
-def _turn(turn: Turn, image_segments: ImageSegments) -> list[Segment]:
-    channel = CHANNEL if turn.role == "assistant" and turn.learn else None
-    parts = turn.parts or ("",)
-    segments = [Segment(f"{turn.role.capitalize()}:")]
+def seen(decisions: tuple[Decision | None, ...], frame_tokens: int) -> Segment:
+    """Frames, each of `frame_tokens` image tokens and no more: no wrapping is repeated at every frame."""
+    return Segment(IMAGE * (frame_tokens * len(decisions)), control=True, decisions=decisions)
+
+
+def header(turn: Turn) -> str:
+    return f"{DST if turn.role == 'dst' else turn.role.capitalize()}:"
+
+
+def _turn(sample: Sample, turn: Turn, image_segments: ImageSegments) -> list[Segment]:
+    channel = channel_of(turn, bool(sample.frames))
+    parts = _parts(sample, turn)
+    segments = [Segment(header(turn))]
     if isinstance(parts[0], str):
         segments.append(Segment(" ", channel))
     for part in parts:
@@ -42,13 +66,31 @@ def _turn(turn: Turn, image_segments: ImageSegments) -> list[Segment]:
     return [*segments, Segment(END, channel, control=True), LINE]
 
 
-def _before_last_reply(sample: Sample) -> tuple[Turn, ...]:
+def _parts(sample: Sample, turn: Turn) -> tuple[str | Picture, ...]:
+    if turn.role == "dst":
+        return (said(turn.transitions),)
+    parts = tuple(part for part in turn.parts if isinstance(part, str | Picture)) or ("",)
+    return (*parts, told(sample.task)) if turn.role == "system" and sample.task else parts
+
+
+def channel_of(turn: Turn, stream: bool) -> Channel:
+    """What a turn's text teaches, if it does: in a stream what is said and what changes, else the answer."""
+    if not turn.learn or turn.role not in ("assistant", "dst"):
+        return None
+    return "dst" if turn.role == "dst" else "speak" if stream else "answer"
+
+
+def _last_reply(sample: Sample) -> int:
     replies = [index for index, turn in enumerate(sample.turns) if turn.role == "assistant"]
     if not replies:
         raise UserError(f"sample {sample.id} has no assistant turn, so there is nothing to predict")
-    return sample.turns[: replies[-1]]
+    return replies[-1]
 
 
 def learnt_texts(sample: Sample) -> list[str]:
     """What the learnt tokens of each supervised turn must decode to: its text, led by a blank, and the end token."""
-    return [f" {turn.text}{END}" for turn in sample.turns if turn.role == "assistant" and turn.learn]
+    return [
+        f" {said(turn.transitions) if turn.role == 'dst' else turn.text}{END}"
+        for turn in sample.turns
+        if channel_of(turn, stream=True)
+    ]

@@ -50,9 +50,14 @@ class VLM:
         """The longest sequence that the model has positions for."""
         return self.model.config.text_config.max_position_embeddings
 
+    @property
+    def frame_tokens(self) -> int:
+        """Image tokens a frame of a stream."""
+        return 1
+
     def chat(self, sample: Sample, reply: bool = True) -> list[Segment]:
         """A sample in the model's own chat format; with reply=False only what comes before the last reply."""
-        return smolvlm.chat(sample, self.images.segments, reply)
+        return smolvlm.chat(sample, self.images.segments, self.frame_tokens, reply)
 
     def learnt_texts(self, sample: Sample) -> list[str]:
         """What the learnt tokens of each supervised turn must decode to."""
