@@ -31,14 +31,15 @@ def evaluate(
 
     from prospect.evaluation.score import score
     from prospect.models.loading import trained
+    from prospect.models.stream import for_task
     from prospect.runs.results import write_results
 
-    vlm = trained(run, model) if run else build(model)
+    vlm = for_task(trained(run, model) if run else build(model), dataset.task, seed)
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):
-        scored = score(vlm, dataset, split, batch_size)
+        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"))
     if record.is_main:
-        write_results(record, {split: scored})
+        write_results(record, scored)
 
 
 if __name__ == "__main__":

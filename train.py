@@ -23,25 +23,27 @@ def train(
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
 
-    from prospect.evaluation.score import accuracy, score
+    from prospect.evaluation.score import progress, score
+    from prospect.models.stream import for_task
     from prospect.runs.results import write_results
 
     with run.time("build"):
-        vlm = build(adapt)(build(model))
+        vlm = build(adapt)(for_task(build(model), dataset.task, seed))
+        objective = build(loss)
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":
         return print_counts(vlm.parameter_counts())
     fitted = build(trainer)(
         vlm=vlm,
         data=dataset,
-        loss=build(loss),
+        loss=objective,
         folder=run.folder,
         seed=seed,
         resume=resume is not None,
-        score=lambda: accuracy(vlm, dataset, "val"),
+        score=progress(vlm, dataset),
     )
     with run.time("evaluate"):
-        scored = {split: score(vlm, dataset, split) for split in ("val", "test") if dataset.splits[split]}
+        scored = score(vlm, dataset, ("val", "test"), objective, max_length=trainer.get("max_length"))
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
 

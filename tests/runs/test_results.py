@@ -13,8 +13,21 @@ from prospect.runs.results import class_table, write_results
 RATES = {f"class/{label}/{name}": 0.5 for label in ("fire", "wood") for name in ("precision", "recall", "f1")}
 SCORED = SimpleNamespace(
     metrics={"accuracy": 0.75, "macro_f1": 0.7, **RATES},
+    headline=("accuracy", "macro_f1"),
     predictions=[{"id": "a", "label": "fire", "prediction": None, "text": "水 <b>", "correct": False}],
     confusion={"labels": ["fire", "wood"], "columns": ["fire", "wood", "(none)"], "matrix": [[7, 0, 1], [0, 8, 0]]},
+    events=None,
+)
+EVENTS = [
+    {"decision": "speak", "kind": "next", "called": 40, "of": 50, "recall": 0.8},
+    {"decision": "speak", "kind": "false alarm", "called": 12, "of": 4000, "recall": 0.003},
+]
+STREAMS = SimpleNamespace(
+    metrics={"speak/f1": 0.8125, "dst/f1": 0.9},
+    headline=("speak/f1", "dst/f1"),
+    predictions=[{"id": "a", "frames": 2, "speak": {"at": [1], "p": [0.1, 0.9]}}],
+    confusion=None,
+    events=EVENTS,
 )
 
 
@@ -37,3 +50,13 @@ def test_the_table_fits_a_narrow_terminal():
     text = console.file.getvalue()
     assert "…" not in text
     assert "fire     7     ·       1      0.500   0.500  0.500" in text
+
+
+def test_streams_leave_their_rates_by_kind_of_event(tmp_path, capsys):
+    with Run.start(tmp_path / "run", {}, seed=0) as run:
+        write_results(run, {"test": STREAMS})
+    assert json.loads((tmp_path / "run" / "events.json").read_text()) == {"split": "test", "events": EVENTS}
+    assert not (tmp_path / "run" / "confusion.json").exists()
+    shown = capsys.readouterr().out
+    assert "false alarm      12  4,000  0.003" in shown
+    assert "test  speak/f1 0.812  dst/f1 0.900" in shown

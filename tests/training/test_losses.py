@@ -9,16 +9,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prospect.conversation.segments import IGNORE
+from prospect.conversation.segments import CHANNELS, IGNORE
 from prospect.training.losses import (
-    CHANNELS,
-    hits,
+    Objective,
+    Piece,
+    decision,
+    dst,
     language_modelling,
+    learnt_points,
     learnt_rows,
     lm,
     next_tokens,
     targets_of,
-    weighted,
+    where_predicted,
 )
 
 V = 7
@@ -70,8 +73,7 @@ def test_an_oracle_has_loss_zero_and_a_double_shift_has_not(labels):
 
     sum_, count = lm({"answer": 1.0})(Outputs(certain(targets)), batch)["answer"]
     assert sum_.item() == 0
-    right, learnt = hits(certain(targets), batch)
-    assert right == learnt == count
+    assert count == (where_predicted(targets, batch) != IGNORE).sum()
     twice = next_tokens(targets)
     learnt_differ = ((twice.clamp(min=0) != targets) & (targets != IGNORE)).any()
     if learnt_differ:
@@ -97,17 +99,114 @@ def test_an_empty_term_is_an_exact_zero(dtype):
     batch = batch_of([[IGNORE, 1, 2]])
     logits = torch.randn(1, 2, V, dtype=dtype, requires_grad=True)
     objective = lm({"answer": 1.0, "dst": 5.0})
-    terms = objective(Outputs(logits), batch)
-    loss = weighted(terms, objective.counts(batch), objective.weights)
-    assert loss.item() == pytest.approx((terms["answer"][0] / 2).item(), rel=1e-6)
+    pairs = objective(Outputs(logits), batch)
+    loss = objective.total(objective.terms(pairs))
+    assert loss.item() == pytest.approx((pairs["answer"][0] / 2).item(), rel=1e-6)
     loss.backward()
     assert torch.isfinite(logits.grad).all()
 
 
-def test_every_term_has_its_weight_and_its_own_count():
-    terms = {"speak": (torch.tensor(6.0), torch.tensor(3)), "dst": (torch.tensor(8.0), torch.tensor(2))}
-    counts = {"speak": torch.tensor(12), "dst": torch.tensor(4)}  # of the whole optimizer step
-    assert weighted(terms, counts, {"speak": 1.0, "dst": 0.25}).item() == 6 / 12 + 0.25 * 8 / 4
+def test_every_term_has_its_weight_and_every_piece_its_own_count():
+    def nothing(*_):
+        raise AssertionError
+
+    terms = {"speak": "speak", "dst/yes": "dst", "dst/no": "dst"}
+    shares = {"speak": 1.0, "dst/yes": 0.5, "dst/no": 0.5}
+    pieces = {name: Piece(term, shares[name], nothing, nothing) for name, term in terms.items()}
+    objective = Objective({"speak": 1.0, "dst": 0.25}, pieces)
+    sums = {"speak": (6.0, 12), "dst/yes": (8.0, 4), "dst/no": (3.0, 30)}  # counts of the whole optimizer step
+    values = objective.terms({name: (torch.tensor(s), torch.tensor(n)) for name, (s, n) in sums.items()})
+    assert values["dst"].item() == pytest.approx((8 / 4 + 3 / 30) / 2)
+    assert objective.total(values).item() == pytest.approx(6 / 12 + 0.25 * values["dst"].item())
+
+
+class Stream:
+    """Outputs of a model that watches: logits at the learnt points, decisions at the decision points."""
+
+    def __init__(self, logits, decisions):
+        self.logits, self.decisions = logits, decisions
+
+
+def stream_batch(labels, channels, decisions):
+    batch = batch_of(labels, channels)
+    batch["learnt_points"] = learnt_points(batch["labels"])
+    return batch | {"decision_labels": torch.tensor(decisions, dtype=torch.bool).reshape(-1, 2)}
+
+
+decisions = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12)
+
+
+@given(decisions, st.sampled_from(["balanced", "plain", "focal"]))
+@settings(max_examples=80, deadline=None)
+def test_decisions_equal_a_loop(labels, kind):
+    batch = stream_batch([[IGNORE, 1]], [[0, 2]], labels)
+    logits = torch.randn(len(labels), 2, generator=torch.Generator().manual_seed(1))
+    objective = dst(decisions=kind, focus=2.0)
+    terms = objective.terms(objective(Stream(torch.zeros(1, V), logits), batch))
+    for column, term in enumerate(("speaking_binary", "dst_binary")):
+        by_class: dict[bool, list[float]] = {True: [], False: []}
+        for right, row in zip(labels, logits.double().tolist(), strict=True):
+            p = 1 / (1 + math.exp(-row[column]))
+            p_right = p if right[column] else 1 - p
+            by_class[right[column]].append(-math.log(p_right) * ((1 - p_right) ** 2 if kind == "focal" else 1))
+        if kind == "balanced":
+            expected = sum(sum(losses) / len(losses) for losses in by_class.values() if losses) / 2
+        else:
+            both = [*by_class[True], *by_class[False]]
+            expected = sum(both) / max(1, len(both))
+        assert terms[term].item() == pytest.approx(expected, abs=1e-5)
+
+
+@given(decisions)
+@settings(max_examples=30, deadline=None)
+def test_a_stream_oracle_has_loss_zero(labels):
+    speak, state = CHANNELS.index("speak") + 1, CHANNELS.index("dst") + 1
+    batch = stream_batch([[IGNORE, 1, 2, IGNORE, 3, 4]], [[0, speak, speak, 0, state, state]], labels)
+    right = where_predicted(next_tokens(batch["labels"]), batch)
+    logits = torch.full((4, V), -100.0).scatter(1, right[:, None], 100.0)
+    sure = torch.where(batch["decision_labels"], 200.0, -200.0)
+    objective = dst()
+    terms = objective.terms(objective(Stream(logits, sure), batch))
+    assert set(terms) == {"speaking_gen", "dst_gen", "speaking_binary", "dst_binary"}
+    assert all(value.item() == 0 for value in terms.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("labels", [[], [(True, True)], [(False, False)], [(True, False)] * 3])
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_empty_classes_and_great_logits_stay_finite(dtype, labels, size):
+    batch = stream_batch([[IGNORE, IGNORE, 1]], [[0, 0, 2]], labels)
+    logits = torch.randn(1, V, dtype=dtype, requires_grad=True)
+    sure = torch.full((len(labels), 2), size, dtype=dtype, requires_grad=True)
+    objective = dst(decisions="balanced")
+    loss = objective.total(objective.terms(objective(Stream(logits, sure), batch)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+    assert torch.isfinite(sure.grad).all()
+
+
+def test_focus_leaves_the_sure_ones_alone():
+    logits, right = torch.tensor([4.0, 0.0]), torch.tensor([True, True])
+    plain, focal = decision(logits, right), decision(logits, right, 2.0)
+    assert (focal / plain)[0] < 1e-3 < (focal / plain)[1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"dst_gen_weight": -1.0}, "dst_gen_weight=-1.0"),
+        (
+            dict.fromkeys(
+                ("speaking_gen_weight", "dst_gen_weight", "speaking_binary_weight", "dst_binary_weight"), 0.0
+            ),
+            "every weight is 0",
+        ),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        dst(**weights)
 
 
 def test_the_sum_is_taken_in_full_precision():

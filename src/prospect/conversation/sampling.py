@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
+
 from prospect.conversation.segments import Decision, Encoded
 
 
-def labelled(encoded: Encoded, rate: float = 1.0, key: str = "") -> dict[int, Decision]:
-    """The decisions that carry a label, by position: all eventful ones, and exactly the share `rate` of the silent.
+def kept(encoded: Encoded, rate: float = 1.0, key: str = "") -> np.ndarray:
+    """Which decisions carry a label, by number: all eventful ones, and exactly the share `rate` of the silent.
 
     Which of the silent ones is drawn from `key` alone (seed, epoch and sample id), so it is the same for any number of
     workers or ranks.
     """
     assert 0 <= rate <= 1, "a share"
+    eventful = encoded.right.any(axis=1)
     if rate == 1:
-        return encoded.decisions
-    silent = [position for position, decision in encoded.decisions.items() if decision.silent]
-    kept = set(Random(key).sample(silent, int(rate * len(silent) + 0.5)))
-    return {
-        position: decision
-        for position, decision in encoded.decisions.items()
-        if not decision.silent or position in kept
-    }
+        return np.arange(len(eventful))
+    silent = np.flatnonzero(~eventful).tolist()
+    drawn = Random(key).sample(silent, int(rate * len(silent) + 0.5))
+    return np.sort(np.concatenate([np.flatnonzero(eventful), np.array(drawn, int)]))
+
+
+def labelled(encoded: Encoded, rate: float = 1.0, key: str = "") -> dict[int, Decision]:
+    """The same decisions by their position."""
+    places = list(encoded.decisions)
+    return {places[number]: encoded.decisions[places[number]] for number in kept(encoded, rate, key)}

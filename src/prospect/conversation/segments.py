@@ -6,17 +6,22 @@ afterwards. `encode` turns segments into ids with one channel a token, and refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from prospect.errors import UserError
 
 IGNORE = -100  # what transformers' losses skip
+CHANNELS = ("answer", "speak", "dst")  # all that can be learnt
 
 Channel = str | None
+NAMES: tuple[Channel, ...] = (None, *CHANNELS)
+NUMBER: dict[Channel, int] = {name: number for number, name in enumerate(NAMES)}  # as tensors hold them; 0 is nothing
 
 
 @dataclass(frozen=True)
@@ -46,73 +51,99 @@ class Segment:
     decisions: tuple[Decision | None, ...] = ()
 
 
-@dataclass(frozen=True)
 class Encoded:
-    """ids and channels of a whole sequence, aligned and unshifted, and the decisions by their position."""
+    """ids and channels of a whole sequence, aligned and unshifted, and the decisions by their position.
 
-    ids: list[int]
-    channels: list[Channel]
-    decisions: dict[int, Decision] = field(default_factory=dict)
+    Kept as small arrays, five bytes a token, because a whole split is encoded before training begins.
+    """
+
+    def __init__(
+        self, ids: Sequence[int], channels: Sequence[Channel], decisions: Mapping[int, Decision] | None = None
+    ) -> None:
+        self.tokens = np.array(ids, np.int32)
+        self.numbers = np.array([NUMBER[channel] for channel in channels], np.int8)
+        self.decisions = dict(decisions or {})
+        assert len(self.tokens) == len(self.numbers), "a channel for every token"
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Encoded):
+            return NotImplemented
+        same = np.array_equal(self.tokens, other.tokens) and np.array_equal(self.numbers, other.numbers)
+        return same and self.decisions == other.decisions
+
+    __hash__ = None  # type: ignore[assignment]  # arrays can be written to
+
+    @property
+    def ids(self) -> list[int]:
+        return self.tokens.tolist()
+
+    @property
+    def channels(self) -> list[Channel]:
+        return [NAMES[number] for number in self.numbers]
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """The positions of the decisions, in order."""
+        return np.fromiter(self.decisions, np.int64, len(self.decisions))
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """What is right at each of them: (speak, dst)."""
+        pairs = [(decision.speak, decision.dst) for decision in self.decisions.values()]
+        return np.array(pairs, bool).reshape(-1, 2)
 
     def labels(self, *channels: str) -> list[int]:
         """Unshifted labels of the named channels, of every learnt channel when none is named."""
-        return [
-            token if channel is not None and (not channels or channel in channels) else IGNORE
-            for token, channel in zip(self.ids, self.channels, strict=True)
-        ]
+        wanted = [NUMBER[channel] for channel in channels or CHANNELS]
+        return np.where(np.isin(self.numbers, wanted), self.tokens, IGNORE).tolist()
 
     def spans(self) -> Iterator[tuple[Channel, int, int]]:
         """(channel, start, stop) of each stretch of equal channel. Learnt turns never touch: a header parts them."""
+        ends = [*(np.flatnonzero(np.diff(self.numbers)) + 1).tolist(), len(self)]
         start = 0
-        for channel, stretch in groupby(self.channels):
-            stop = start + sum(1 for _ in stretch)
-            yield channel, start, stop
+        for stop in ends if len(self) else []:
+            yield NAMES[self.numbers[start]], start, stop
             start = stop
 
 
 def encode(segments: Iterable[Segment], tokenizer: Any, sample_id: str = "?") -> Encoded:
     """Tokenise segments so that `ids == tokenizer(whole text)` while content holds no control look-alikes."""
-    runs = [_run(control, run) for control, run in groupby((s for s in segments if s.text), key=lambda s: s.control)]
-    plain = _plain_ids(tokenizer, [text for run in runs for text in run.texts])
-    result, start = Encoded([], []), 0
+    runs = [list(run) for _, run in groupby((s for s in segments if s.text), key=lambda segment: segment.control)]
+    plain = iter(_plain_ids(tokenizer, ["".join(s.text for s in run) for run in runs if not run[0].control]))
+    ids: list[int] = []
+    channels: list[Channel] = []
+    decisions: dict[int, Decision] = {}
     for run in runs:
-        stop = start + len(run.texts)
-        _append(run, plain[start:stop], result, tokenizer, sample_id)
-        start = stop
-    return result
+        pieces = _controls(tokenizer, run) if run[0].control else _parted(tokenizer, run, next(plain), sample_id)
+        for segment, piece in pieces:
+            if segment.decisions:
+                _place(segment.decisions, len(ids), len(piece), decisions)
+            ids.extend(piece)
+            channels.extend([segment.channel] * len(piece))
+    return Encoded(ids, channels, decisions)
 
 
-class _Run(NamedTuple):
-    """Neighbouring segments of one nature. `texts` are the plain texts to tokenise: each piece, and all as one."""
-
-    pieces: list[Segment]
-    texts: list[str]
+Pieces = Iterable[tuple[Segment, Sequence[int]]]
 
 
-def _run(control: bool, run: Iterable[Segment]) -> _Run:
-    if control:
-        return _Run(list(run), [])
-    # Neighbours of one channel become one piece, so that the tokenizer sees them as the one text they are.
-    pieces = [
-        Segment("".join(segment.text for segment in group), channel)
-        for channel, group in groupby(run, key=lambda segment: segment.channel)
-    ]
-    texts = [piece.text for piece in pieces]
-    return _Run(pieces, texts if len(texts) == 1 else [*texts, "".join(texts)])
+def _controls(tokenizer: Any, run: list[Segment]) -> Pieces:
+    return [(segment, _control_ids(tokenizer, segment.text)) for segment in run]
 
 
-def _append(run: _Run, plain: list[list[int]], result: Encoded, tokenizer: Any, sample_id: str) -> None:
-    tokens = plain[: len(run.pieces)] if run.texts else [_control_ids(tokenizer, piece.text) for piece in run.pieces]
-    if len(plain) > 1 and plain[-1] != [i for piece_ids in tokens for i in piece_ids]:
-        raise _straddling(run.pieces, sample_id)
-    for piece, piece_ids in zip(run.pieces, tokens, strict=True):
-        if piece.decisions:
-            _place(piece.decisions, len(result.ids), len(piece_ids), result.decisions)
-        result.ids.extend(piece_ids)
-        result.channels.extend([piece.channel] * len(piece_ids))
+def _parted(tokenizer: Any, run: list[Segment], ids: list[int], sample_id: str) -> Pieces:
+    """The ids of a run of plain text, cut where the channel changes. What comes before a cut must be there as it is."""
+    text, start = "", 0
+    for channel, group in groupby(run, key=lambda segment: segment.channel):
+        text += "".join(segment.text for segment in group)
+        last = channel == run[-1].channel and len(text) == sum(len(segment.text) for segment in run)
+        head = ids if last else _head_ids(tokenizer, text)
+        if tuple(ids[start : len(head)]) != tuple(head[start:]):
+            raise _straddling(text, sample_id)
+        yield Segment(text, channel), ids[start : len(head)]
+        start = len(head)
 
 
 def _place(decisions: Sequence[Decision | None], start: int, length: int, into: dict[int, Decision]) -> None:
@@ -125,7 +156,13 @@ def _place(decisions: Sequence[Decision | None], start: int, length: int, into: 
 
 def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     """Ids of texts as plain characters: `<image>` in content is seven characters, never an image slot."""
-    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
+    wanted = {"add_special_tokens": False, "split_special_tokens": True, "return_attention_mask": False}
+    return tokenizer(texts, **wanted)["input_ids"] if texts else []
+
+
+@lru_cache(maxsize=4096)
+def _head_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(_plain_ids(tokenizer, [text])[0])
 
 
 @lru_cache(maxsize=4096)
@@ -136,9 +173,8 @@ def _control_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _straddling(pieces: list[Segment], sample_id: str) -> UserError:
-    ends = ", ".join(f"…{piece.text[-12:]!r}|" for piece in pieces[:-1])
+def _straddling(text: str, sample_id: str) -> UserError:
     return UserError(
-        f"sample {sample_id}: a token would straddle the end of a segment ({ends}), "
+        f"sample {sample_id}: a token would straddle the end of a segment (…{text[-12:]!r}|), "
         "so it cannot be told what is learnt; change the text around that boundary"
     )

@@ -33,7 +33,7 @@ ImageSegments = Callable[[Picture], list[Segment]]
 
 def chat(sample: Sample, image_segments: ImageSegments, frame_tokens: int = 1, reply: bool = True) -> list[Segment]:
     """The whole conversation; with reply=False only the prompt, up to the header of the last assistant turn."""
-    turns = decided(sample)
+    turns, streams = decided(sample), bool(sample.frames)
     last = None if reply else _last_reply(sample)
     segments = [BEGIN]
     for place, (turn, decisions) in enumerate(turns):
@@ -42,7 +42,7 @@ def chat(sample: Sample, image_segments: ImageSegments, frame_tokens: int = 1, r
         if turn.role == "frames":
             segments.append(seen(decisions, frame_tokens))
         else:
-            segments += _turn(sample, turn, image_segments)
+            segments += _turn(sample, turn, channel_of(turn, streams), image_segments)
     return segments
 
 
@@ -55,8 +55,7 @@ def header(turn: Turn) -> str:
     return f"{DST if turn.role == 'dst' else turn.role.capitalize()}:"
 
 
-def _turn(sample: Sample, turn: Turn, image_segments: ImageSegments) -> list[Segment]:
-    channel = channel_of(turn, bool(sample.frames))
+def _turn(sample: Sample, turn: Turn, channel: Channel, image_segments: ImageSegments) -> list[Segment]:
     parts = _parts(sample, turn)
     segments = [Segment(header(turn))]
     if isinstance(parts[0], str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from prospect.conversation.dst import said_state
 from prospect.conversation.sample import Sample, Task, Turn
@@ -22,11 +22,16 @@ def told(task: Task) -> str:
 def decided(sample: Sample) -> Iterator[tuple[Turn, tuple[Decision | None, ...]]]:
     """Every turn, those of frames with the right decision at each of their frames; None where it is mere context."""
     for place, turn in enumerate(sample.turns):
-        yield turn, _decisions(sample, place, turn) if turn.role == "frames" else ()
+        yield turn, _decisions(sample, turn, _events(sample, place)) if turn.role == "frames" else ()
 
 
-def _decisions(sample: Sample, place: int, turn: Turn) -> tuple[Decision | None, ...]:
-    after = list(takewhile(lambda later: later.role in ("dst", "assistant"), sample.turns[place + 1 :]))
+def _events(sample: Sample, place: int) -> list[Turn]:
+    """What happens at the last frame of the span at this place."""
+    later = islice(sample.turns, place + 1, None)
+    return list(takewhile(lambda turn: turn.role in ("dst", "assistant"), later))
+
+
+def _decisions(sample: Sample, turn: Turn, after: list[Turn]) -> tuple[Decision | None, ...]:
     if [event.role for event in after] not in ([], ["dst"], ["assistant"], ["dst", "assistant"]):
         raise UserError(f"sample {sample.id}: a frame is followed by one turn of transitions and one utterance at most")
     if not turn.learn:

@@ -27,13 +27,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Other samples to train on first, for a share of the run's steps."""
+
+    name: str
+    share: float
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """`splits` always has train, val and test; any of them may be empty."""
 
     name: str
-    task: Literal["classification"]
+    task: Literal["classification", "stream"]
     splits: dict[str, list[Sample]]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    warmup: tuple[Phase, ...] = ()
+    neg_frame_sampling_rate: float = 1.0
     findings: list[Finding] = field(default_factory=list)
     fingerprint: str = ""
     balanced: bool = False

@@ -13,34 +13,54 @@ from prospect.runs.folder import Run
 
 
 class Scored(Protocol):
-    """Metrics by flat name, a row a sample, and the confusion matrix."""
+    """What `write_results` reads of a scored split: see evaluation/scored.py."""
 
     @property
     def metrics(self) -> dict[str, float]: ...
     @property
+    def headline(self) -> tuple[str, ...]: ...
+    @property
     def predictions(self) -> list[dict[str, Any]]: ...
     @property
-    def confusion(self) -> dict[str, Any]: ...
+    def confusion(self) -> dict[str, Any] | None: ...
+    @property
+    def events(self) -> list[dict[str, Any]] | None: ...
 
 
 def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, float] | None = None) -> None:
-    """metrics.json, predictions/, confusion.json and .png; then the headline on the terminal."""
+    """metrics.json, predictions/, and the task's own table; then the headline on the terminal."""
     metrics = {f"{split}/{name}": value for split, each in scored.items() for name, value in each.metrics.items()}
     run.write_json("metrics.json", metrics | dict(more or {}))
     for split, each in scored.items():
         rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in each.predictions)
         run.write_text(f"predictions/{split}.jsonl", rows)
-    last = list(scored)[-1]
-    run.write_json("confusion.json", {"split": last, **scored[last].confusion})
-    draw_confusion(run, last, scored[last].confusion)
-    console = Console()
-    console.print(class_table(last, scored[last]))
+    console, (split, last) = Console(), list(scored.items())[-1]
+    if last.confusion is not None:
+        run.write_json("confusion.json", {"split": split, **last.confusion})
+        draw_confusion(run, split, last.confusion)
+        console.print(class_table(split, last))
+    if last.events:
+        run.write_json("events.json", {"split": split, "events": last.events})
+        console.print(event_table(split, last.events))
     for split, each in scored.items():
-        console.print(f"{split}  accuracy {each.metrics['accuracy']:.3f}  macro F1 {each.metrics['macro_f1']:.3f}")
+        said = "  ".join(f"{name.replace('_', ' ')} {each.metrics[name]:.3f}" for name in each.headline)
+        console.print(f"{split}  {said}")
+
+
+def event_table(split: str, events: list[dict[str, Any]]) -> Table:
+    """How often the decision was taken at events of each kind, and where nothing happens."""
+    table = Table("decision", "at", "called", "of", "rate", title=f"{split}: decisions by kind of event", box=None)
+    table.title_justify, table.header_style = "left", "dim"
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in events:
+        table.add_row(row["decision"], row["kind"], f"{row['called']:,}", f"{row['of']:,}", f"{row['recall']:.3f}")
+    return table
 
 
 def class_table(split: str, scored: Scored) -> Table:
     """Rows the truth, columns the answer, then precision, recall and F1 of each class."""
+    assert scored.confusion is not None
     columns, labels = scored.confusion["columns"], scored.confusion["labels"]
     table = Table(title=f"{split}: truth ↓, answer →", title_justify="left", box=None, header_style="dim")
     table.add_column("")

@@ -6,44 +6,91 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from prospect.conversation.sample import Sample
+from prospect.conversation.sampling import kept
 from prospect.conversation.segments import IGNORE, Encoded
+from prospect.models.frames import FrameLayout, frame_layout
+from prospect.models.images import ImageLayout
 from prospect.models.vlm import VLM
-from prospect.training.losses import CHANNELS, learnt_rows
+from prospect.training.losses import learnt_points, learnt_rows
 
-TARGETS = ("labels", "channels", "sample_ids")  # what the losses read and the model never sees
+# What the losses read and the model never sees.
+TARGETS = ("labels", "channels", "decision_labels", "decision_kinds", "sample_ids")
 
 
 class Item(NamedTuple):
-    """A sample with its tokens."""
+    """A sample with its tokens, drawn in some epoch of training; None is evaluation."""
 
     sample: Sample
     encoded: Encoded
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)
 class Collator:
     """Picklable, so that workers can run it. Labels and inputs of a row never depend on its neighbours."""
 
-    images: Any  # ImageLayout
+    images: ImageLayout
+    frames: FrameLayout
     pad_id: int
+    neg_frame_sampling_rate: float = 1.0
+    seed: int = 0
     side: Literal["left", "right"] = "left"  # left puts the answers at one end: few rows for the LM head
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         batch: dict[str, Any] = pad([item.encoded for item in items], self.pad_id, self.side)
-        batch["logits_to_keep"] = learnt_rows(batch["labels"])
-        batch |= self.images.pixels([picture for item in items for picture in item.sample.pictures])
         batch["sample_ids"] = [item.sample.id for item in items]
-        return batch
+        frames = [frames for item in items for frames in item.sample.frames]
+        if not frames:
+            batch["logits_to_keep"] = learnt_rows(batch["labels"])
+            return batch | self.images.pixels([picture for item in items for picture in item.sample.pictures])
+        batch["learnt_points"] = learnt_points(batch["labels"])
+        return batch | self._decisions(items, batch["input_ids"].shape[1]) | self.frames.inputs(frames)
+
+    def _decisions(self, items: Sequence[Item], length: int) -> dict[str, Any]:
+        """Decision points (row, column), what is right at each as (speak, dst), and the kinds of event there."""
+        points, labels, kinds = [], [], []
+        for row, item in enumerate(items):
+            shift = length - len(item.encoded) if self.side == "left" else 0
+            numbers = self._kept(item)
+            columns = item.encoded.points[numbers] + shift
+            points.append(np.stack([np.full_like(columns, row), columns], axis=1))
+            labels.append(item.encoded.right[numbers])
+            decisions = list(item.encoded.decisions.values())
+            kinds += [decisions[number].kinds for number in numbers]
+        return {
+            "decision_points": torch.from_numpy(np.concatenate(points)),
+            "decision_labels": torch.from_numpy(np.concatenate(labels)),
+            "decision_kinds": kinds,
+        }
+
+    def _kept(self, item: Item) -> np.ndarray:
+        if item.epoch is None:
+            return kept(item.encoded)
+        return kept(item.encoded, self.neg_frame_sampling_rate, f"{self.seed} {item.epoch} {item.sample.id}")
 
 
-def collator(vlm: VLM, side: Literal["left", "right"] = "left") -> Collator:
+@dataclass(frozen=True)
+class Unwrapped:
+    """For a loader whose every element is already a whole micro-batch."""
+
+    collate: Collator
+
+    def __call__(self, batches: Sequence[Sequence[Item]]) -> dict[str, Any]:
+        (items,) = batches
+        return self.collate(items)
+
+
+def collator(
+    vlm: VLM, side: Literal["left", "right"] = "left", neg_frame_sampling_rate: float = 1.0, seed: int = 0
+) -> Collator:
     pad_id = vlm.tokenizer.pad_token_id
     assert isinstance(pad_id, int), "every chat family has a pad token"
-    return Collator(vlm.images, pad_id, side)
+    return Collator(vlm.images, frame_layout(vlm.images), pad_id, neg_frame_sampling_rate, seed, side)
 
 
 def pad(rows: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) -> dict[str, Tensor]:
@@ -52,14 +99,14 @@ def pad(rows: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) ->
     shape = (len(rows), length)
     ids, labels = torch.full(shape, pad_id), torch.full(shape, IGNORE)
     channels, attention, positions = torch.zeros(shape).long(), torch.zeros(shape).long(), torch.zeros(shape).long()
-    number = {None: 0} | {name: index + 1 for index, name in enumerate(CHANNELS)}
     for index, row in enumerate(rows):
         span = slice(length - len(row), length) if side == "left" else slice(0, len(row))
-        ids[index, span] = torch.tensor(row.ids)
-        labels[index, span] = torch.tensor(row.labels())
-        channels[index, span] = torch.tensor([number[channel] for channel in row.channels])
+        ids[index, span] = torch.from_numpy(row.tokens).long()
+        channels[index, span] = torch.from_numpy(row.numbers).long()
         attention[index, span] = 1
         positions[index, span] = torch.arange(len(row))
+    learnt = channels > 0
+    labels[learnt] = ids[learnt]
     return {
         "input_ids": ids,
         "attention_mask": attention,

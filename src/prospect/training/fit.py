@@ -21,11 +21,11 @@ from prospect.models.vlm import VLM
 from prospect.training import checkpoints
 from prospect.training.audit import encoded_split, summary
 from prospect.training.collate import Item, collator
-from prospect.training.losses import LanguageLoss
-from prospect.training.optimizers import muon_and_adamw
+from prospect.training.losses import Objective
+from prospect.training.optimizers import by_part, check_rates, muon_and_adamw
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
-from prospect.training.schedule import Schedule
+from prospect.training.schedule import Phase, Schedule, Sizes
 from prospect.training.supervised import Score, SupervisedTrainer
 
 log = logging.getLogger(__name__)
@@ -43,40 +43,43 @@ def supervised(
     args: Callable[..., TrainingArguments],
     vlm: VLM,
     data: Dataset,
-    loss: LanguageLoss,
+    loss: Objective,
     folder: Path,
     seed: int,
     score: Score | None = None,
     resume: bool = False,
     optimizer: Literal["adamw", "muon"] = "adamw",
     matrix_learning_rate: float = 0.01,
+    learning_rates: dict[str, float] | None = None,
     max_length: int | None = None,
+    group_by_length: bool = False,
+    tokens_a_batch: int | None = None,
     patience: int | None = None,
     stop_on_nan: bool = True,
 ) -> Fit:
     train = encoded_split(vlm, data.splits["train"], f"{data.name}/train", max_length)
     val = encoded_split(vlm, data.splits["val"], f"{data.name}/val", max_length)
+    warmup = [encoded_split(vlm, phase.samples, f"{data.name}/{phase.name}", max_length) for phase in data.warmup]
     if not train:
         raise UserError(f"{data.name}: the training split is empty")
+    check_rates(vlm.model, learning_rates or {})
     settings = arguments(args, folder, seed, len(train), bool(val), vlm.device.type == "cpu")
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
-    schedule = Schedule(train, settings.max_steps * per_step, seed, data.balanced)
+    schedule = _schedule(train, warmup, data, settings, seed, tokens_a_batch, group_by_length)
     identity = _identity(data, seed, per_step, settings, vlm)
     start = _start(folder, resume, identity)
     stop, recorder = StopOnSignal(), Recorder(folder, len(train) / per_step)
     trainer = SupervisedTrainer(
         vlm=vlm,
         objective=loss,
+        collate=collator(vlm, neg_frame_sampling_rate=data.neg_frame_sampling_rate, seed=seed),
         folder=folder,
         identity=identity,
         val=val,
         score=score,
         stop_on_nan=stop_on_nan,
-        optimizer=(lambda model: muon_and_adamw(model, settings, matrix_learning_rate))
-        if optimizer == "muon"
-        else None,
+        optimizer=_optimizer(optimizer, settings, matrix_learning_rate, learning_rates or {}),
         args=settings,
-        data_collator=collator(vlm),
         train_dataset=schedule,
         callbacks=[recorder, stop, *_early_stopping(patience)],
     )
@@ -120,6 +123,34 @@ def arguments(
     if not has_val and settings.eval_strategy != "no":
         raise UserError("trainer.args.eval_strategy asks for evaluation, and the val split is empty")
     return settings
+
+
+def _optimizer(
+    kind: Literal["adamw", "muon"], settings: TrainingArguments, matrix_learning_rate: float, rates: dict[str, float]
+) -> Callable[[torch.nn.Module, list[str]], torch.optim.Optimizer] | None:
+    """How to make the optimizer from a model and the names of what decays; None leaves it to transformers."""
+    if kind == "muon":
+        return lambda model, decaying: muon_and_adamw(model, settings, matrix_learning_rate, rates)
+    return (lambda model, decaying: by_part(model, settings, rates, decaying)) if rates else None
+
+
+def _schedule(
+    train: list[Item],
+    warmup: list[list[Item]],
+    data: Dataset,
+    settings: TrainingArguments,
+    seed: int,
+    tokens_a_batch: int | None,
+    grouped: bool,
+) -> Schedule:
+    """The warm-up phases for their shares of the steps, then the training split for the rest."""
+    batches_a_step = settings.gradient_accumulation_steps * settings.world_size
+    sizes = Sizes(settings.train_batch_size, batches_a_step, tokens_a_batch, grouped)
+    phases, steps = [], 0.0
+    for number, (items, phase) in enumerate(zip(warmup, data.warmup, strict=True), 1):
+        steps += phase.share * settings.max_steps
+        phases.append((Phase(items, sizes, seed, number), round(steps) * batches_a_step))
+    return Schedule([*phases, (Phase(train, sizes, seed, 0, data.balanced), settings.max_steps * batches_a_step)])
 
 
 def _epochs_to_steps(settings: TrainingArguments, epoch: int) -> None:

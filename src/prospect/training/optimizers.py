@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
+
+from prospect.errors import UserError
+from prospect.models.vlm import part_of
 
 
 class MuonAndAdamW(torch.optim.Optimizer):
@@ -37,18 +41,57 @@ class MuonAndAdamW(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def muon_and_adamw(model: nn.Module, args: TrainingArguments, matrix_learning_rate: float) -> MuonAndAdamW:
-    """Matrices of transformer layers and the connector by Muon; embeddings, heads, norms and biases by AdamW."""
+def muon_and_adamw(
+    model: nn.Module, args: TrainingArguments, matrix_learning_rate: float, rates: Mapping[str, float]
+) -> MuonAndAdamW:
+    """Matrices of transformer layers and the connector by Muon; embeddings, heads, norms and biases by AdamW.
+
+    A part with a learning rate of its own has its matrices' rate scaled alike.
+    """
     learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    matrices = [p for name, p in learnt.items() if p.ndim == 2 and not _looked_up(name)]
-    others = [p for name, p in learnt.items() if p.ndim != 2 or _looked_up(name)]
+    matrices = {name: p for name, p in learnt.items() if p.ndim == 2 and not _apart(name)}
     betas = (args.adam_beta1, args.adam_beta2)
+    scaled = {part: matrix_learning_rate * rate / args.learning_rate for part, rate in rates.items()}
+    others = {name: p for name, p in learnt.items() if name not in matrices}
     decay = args.weight_decay
     return MuonAndAdamW(
-        torch.optim.Muon(matrices, lr=matrix_learning_rate, weight_decay=decay),
-        torch.optim.AdamW(others, lr=args.learning_rate, betas=betas, eps=args.adam_epsilon, weight_decay=decay),
+        torch.optim.Muon(_groups(matrices, scaled), lr=matrix_learning_rate, weight_decay=decay),
+        torch.optim.AdamW(
+            _groups(others, rates), lr=args.learning_rate, betas=betas, eps=args.adam_epsilon, weight_decay=decay
+        ),
     )
 
 
-def _looked_up(name: str) -> bool:
-    return any(part in name for part in ("embed", "lm_head"))
+def by_part(
+    model: nn.Module, args: TrainingArguments, rates: Mapping[str, float], decaying: Collection[str]
+) -> torch.optim.Optimizer:
+    """The optimizer of `trainer.args.optim`, with a learning rate for each part of the model."""
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(args)
+    learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    decayed = {name: p for name, p in learnt.items() if name in decaying}
+    others = {name: p for name, p in learnt.items() if name not in decaying}
+    groups = [group | {"weight_decay": args.weight_decay} for group in _groups(decayed, rates)]
+    groups += [group | {"weight_decay": 0.0} for group in _groups(others, rates)]
+    return kind(groups, **options)
+
+
+def check_rates(model: nn.Module, rates: Mapping[str, float]) -> None:
+    parts = sorted({part_of(name) for name, p in model.named_parameters() if p.requires_grad})
+    if unknown := sorted(set(rates) - set(parts)):
+        raise UserError(
+            f"trainer.learning_rates: there is no part {unknown[0]!r} that is trained; there are {', '.join(parts)}"
+        )
+
+
+def _groups(parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """One group for all parts that have no rate of their own, and one for each that has."""
+    parts: dict[str | None, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        part = part_of(name)
+        parts.setdefault(part if part in rates else None, []).append(parameter)
+    return [{"params": members} | ({"lr": rates[part]} if part else {}) for part, members in parts.items()]
+
+
+def _apart(name: str) -> bool:
+    """Matrices that are looked up, or whose rows are directions of their own: Muon would make all rows alike."""
+    return any(part in name for part in ("embed", "lm_head", "decisions"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +16,13 @@ from transformers.trainer_callback import ExportableState
 
 from prospect.models.vlm import VLM
 from prospect.training import checkpoints
-from prospect.training.collate import TARGETS, Collator, Item
-from prospect.training.losses import LanguageLoss, hits, weighted
-from prospect.training.processes import share, summed, wait_for_all
+from prospect.training.collate import TARGETS, Collator, Item, Unwrapped
+from prospect.training.losses import Objective
+from prospect.training.processes import summed, wait_for_all
 from prospect.training.schedule import Schedule
+from prospect.training.teacher_forced import TeacherForced, teacher_forced
 
-Score = Callable[[], dict[str, float]]
+Score = Callable[[TeacherForced], dict[str, float]]
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -33,25 +33,28 @@ class SupervisedTrainer(Trainer):
     """Divides every term by its count over the whole optimizer step: all micro-batches, all ranks."""
 
     loss_is_scaled_for_ga = True  # compute_loss already divides by global counts
-    objective: LanguageLoss
+    objective: Objective
+    collate: Collator
     window: dict[str, Tensor]  # Σ over the steps since the last log of each term's value, this rank's part
     window_start: int
 
     def __init__(
         self,
         vlm: VLM,
-        objective: LanguageLoss,
+        objective: Objective,
+        collate: Collator,
         folder: Path,
         identity: dict[str, Any],
         val: Sequence[Item],
         score: Score | None,
         stop_on_nan: bool,
-        optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer] | None,
+        optimizer: Callable[[torch.nn.Module, list[str]], torch.optim.Optimizer] | None,
         **trainer: Any,
     ):
-        super().__init__(model=vlm.model, eval_dataset=val, **trainer)
+        super().__init__(model=vlm.model, eval_dataset=val, data_collator=Unwrapped(collate), **trainer)
         self.vlm = vlm
         self.objective = objective
+        self.collate = collate
         self.folder = folder
         self.identity = identity
         self.val = val
@@ -64,7 +67,7 @@ class SupervisedTrainer(Trainer):
     # --- the loss -------------------------------------------------------------------------------------------------
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        """Counts of every term over all micro-batches and ranks of this optimizer step."""
+        """What each piece of the loss is divided by: counts over all micro-batches and ranks of this optimizer step."""
         per_batch = [self.objective.counts(batch) for batch in batch_samples]
         local = torch.stack([torch.stack(list(counts.values())) for counts in per_batch]).sum(dim=0)
         return dict(zip(per_batch[0], summed(local.to(device)), strict=True))
@@ -72,16 +75,16 @@ class SupervisedTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         counts = num_items_in_batch
         outputs = model(**{key: value for key, value in inputs.items() if key not in TARGETS}, use_cache=False)
-        terms = self.objective(outputs, inputs)
-        loss = weighted(terms, counts, self.objective.weights)
+        sums = {name: (sum_, counts[name]) for name, (sum_, _) in self.objective(outputs, inputs).items()}
+        terms = self.objective.terms(sums)
+        loss = self.objective.total(terms)
         if self.stop_on_nan and not torch.isfinite(loss):
             ids = ", ".join(inputs["sample_ids"])
             raise NonFiniteLoss(f"the loss is {loss.item()} at step {self.state.global_step + 1}; samples: {ids}")
         if not self.window:
             self.window_start = self.state.global_step
-        for name, (sum_, _) in terms.items():
-            value = sum_.detach() / counts[name].clamp(min=1)
-            self.window[name] = self.window.get(name, torch.zeros_like(value)) + value
+        for name, value in terms.items():
+            self.window[name] = self.window.get(name, torch.zeros_like(value)) + value.detach()
         loss = loss * self.args.world_size  # DDP averages the gradients of the ranks
         return (loss, outputs) if return_outputs else loss
 
@@ -94,49 +97,33 @@ class SupervisedTrainer(Trainer):
             self.window = {}
         super().log(logs, start_time)
 
-    # --- data: the schedule fixes the order, so the sampler only counts ---------------------------------------------
+    # --- data: the schedule fixes the order and cuts the micro-batches, so the loader only counts --------------------
 
-    def _get_train_sampler(self, train_dataset=None):
+    def get_train_dataloader(self):
         assert isinstance(self.train_dataset, Schedule)
-        return SequentialSampler(self.train_dataset)
+        return self._get_dataloader(
+            self.train_dataset, "Training", batch_size=1, sampler_fn=SequentialSampler, is_training=True
+        )
 
     # --- evaluation -------------------------------------------------------------------------------------------------
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Teacher-forced terms, weighted by count over the whole split, and the task's own score."""
-        metrics = self.teacher_forced(self.val)
+        size = self.args.per_device_eval_batch_size
+        seen = teacher_forced(self.vlm.model, self.collate, self.objective, self.val, size)
+        metrics = seen.metrics()
         if self.score is not None:
-            metrics |= self.score()
+            metrics |= self.score(seen)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    @torch.no_grad()
-    def teacher_forced(self, items: Sequence[Item]) -> dict[str, float]:
-        assert isinstance(self.data_collator, Collator)
-        size = self.args.per_device_eval_batch_size
-        mine = share(items)
-        batches = (self.data_collator(mine[start : start + size]) for start in range(0, len(mine), size))
-        names = list(self.objective.weights)
-        totals = torch.zeros(len(names) + 1, 2, dtype=torch.float64, device=self.args.device)
-        self.vlm.model.eval()
-        for batch in map(self._prepare_inputs, batches):
-            outputs = self.vlm.model(**{k: v for k, v in batch.items() if k not in TARGETS}, use_cache=False)
-            terms = self.objective(outputs, batch)
-            pairs = [terms[name] for name in names] + [hits(outputs.logits, batch)]
-            totals += torch.stack([torch.stack([sum_.double(), count.double()]) for sum_, count in pairs])
-        self.vlm.model.train()
-        means = [(sum_ / count).item() if count else math.nan for sum_, count in summed(totals)]
-        terms_ = {f"loss_{name}": value for name, value in zip(names, means, strict=False) if not math.isnan(value)}
-        loss = sum(self.objective.weights[name] * terms_.get(f"loss_{name}", 0.0) for name in names)
-        return {"loss": loss, **terms_, "token_accuracy": means[-1]}
-
     # --- optimizer and checkpoints ----------------------------------------------------------------------------------
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.make_optimizer is not None:
-            self.optimizer = self.make_optimizer(self.vlm.model)
+            self.optimizer = self.make_optimizer(self.vlm.model, self.get_decay_parameter_names(self.vlm.model))
         return super().create_optimizer(model)
 
     def _save_checkpoint(self, model, trial) -> None:

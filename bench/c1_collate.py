@@ -1,0 +1,91 @@
+"""C1, C2, C3: tokens and labels of a clip, against finding learnt ranges by their character offsets afterwards.
+
+The peer is what the literature does: tokenise the whole text with offsets, then scan all of them for the first and the
+last token of every learnt range. One frame is one token, as in the longest clips that are trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bench.measure import Measured, side_by_side
+from bench.streams import stream
+from prospect.conversation import smolvlm
+from prospect.conversation.sample import Sample
+from prospect.conversation.segments import IGNORE, encode
+from prospect.models.frames import FrameLayout
+from prospect.models.images import ImageLayout
+from prospect.models.words import stand_in_tokenizer
+from prospect.training.collate import Collator, Item
+
+LAYOUT = ImageLayout(384, 81, 384, split=False)
+
+
+def measure() -> list[Measured]:
+    tokenizer: Any = stand_in_tokenizer()
+    collate = Labels(LAYOUT, FrameLayout(LAYOUT), tokenizer.pad_token_id)
+    results, times = [], {}
+    for frames, turns, target in ((480, 90, 8.0), (4000, 500, 20.0)):
+        sample = stream(frames, turns)
+        item = Item(sample, encode(smolvlm.chat(sample, no_pictures), tokenizer))
+        text, ranges = written(sample)
+        assert searched(tokenizer, text, ranges) == item.encoded.labels(), "both ways must learn the same tokens"
+        cold, scan = side_by_side(
+            lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]),
+            lambda t=text, r=ranges: searched(tokenizer, t, r),
+            rounds=7,
+        )
+        detail = f"{len(item.encoded):,} tokens, {turns} turns: {cold * 1e3:.1f} ms against {scan * 1e3:.1f} ms"
+        results.append(Measured("C1 collate a clip, cold", scan / cold, target, True, detail))
+        warm, tokenise = side_by_side(lambda i=item: collate([i]), lambda t=text: tokenizer(t)["input_ids"], rounds=9)
+        detail = f"{warm * 1e3:.2f} ms against {tokenise * 1e3:.2f} ms for tokenising alone"
+        results.append(Measured("C2 collate, tokenised before", warm / tokenise, 0.15, False, detail))
+    for frames, turns in ((2000, 250), (24000, 3000)):
+        sample = stream(frames, turns)
+        length = len(encode(smolvlm.chat(sample, no_pictures), tokenizer))
+        times[length], _ = side_by_side(
+            lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]), list, rounds=5
+        )
+    (short, fast), (long, slow) = times.items()
+    exponent = math.log(slow / fast) / math.log(long / short)
+    detail = f"{fast * 1e3:.0f} ms at {short:,} tokens, {slow * 1e3:.0f} ms at {long:,}"
+    return [*results, Measured("C3 growth with length", exponent, 1.2, False, detail, unit="")]
+
+
+class Labels(Collator):
+    """Everything but the frames themselves, which have claims of their own."""
+
+    def __call__(self, items: Any) -> Any:
+        from prospect.training.collate import pad
+        from prospect.training.losses import learnt_points
+
+        batch: dict[str, Any] = pad([item.encoded for item in items], self.pad_id, self.side)
+        batch["learnt_points"] = learnt_points(batch["labels"])
+        return batch | self._decisions(items, batch["input_ids"].shape[1])
+
+
+def no_pictures(_: Any) -> Any:
+    raise AssertionError
+
+
+def written(sample: Sample) -> tuple[str, list[tuple[int, int]]]:
+    """The whole text, and the character ranges that are learnt."""
+    text, ranges = "", []
+    for segment in smolvlm.chat(sample, no_pictures):
+        if segment.channel is not None:
+            ranges.append((len(text), len(text) + len(segment.text)))
+        text += segment.text
+    return text, ranges
+
+
+def searched(tokenizer: Any, text: str, ranges: list[tuple[int, int]]) -> list[int]:
+    """Labels by offsets: for every range a scan from the beginning for its first token, and one for its last."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    labels = [IGNORE] * len(ids)
+    for begin, end in ranges:
+        first = next(index for index, (start, _) in enumerate(offsets) if start >= begin)
+        last = next(index for index, (_, stop) in enumerate(offsets) if stop >= end)
+        labels[first : last + 1] = ids[first : last + 1]
+    return labels

@@ -1,0 +1,20 @@
+"""What scoring a split gives, whatever its task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Metrics by flat name, the names that say it all, a row a sample, and the table that shows where it goes wrong.
+
+    `confusion` is {labels, columns, matrix} of a classification; `events` has a row for every kind of event of streams.
+    """
+
+    metrics: dict[str, float]
+    headline: tuple[str, ...]
+    predictions: list[dict[str, Any]]
+    confusion: dict[str, Any] | None = None
+    events: list[dict[str, Any]] | None = None

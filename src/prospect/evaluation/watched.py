@@ -1,0 +1,109 @@
+"""Streams scored with every true token before given: decisions, utterances and updates, and rates by kind of event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from prospect.data.dataset import Dataset
+from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
+from prospect.evaluation.scored import Scored
+from prospect.models.vlm import VLM
+from prospect.training.audit import encoded_split
+from prospect.training.collate import collator
+from prospect.training.losses import DECISIONS, Objective
+from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
+
+HALF = 0.5
+HEADLINE = ("speak/f1", "dst/f1", "dst/exact", "speak/token_accuracy")
+
+
+def scores(
+    vlm: VLM, data: Dataset, splits: Sequence[str], objective: Objective, batch_size: int, max_length: int | None
+) -> dict[str, Scored]:
+    """Thresholds are chosen on val and applied to every split; without a val split they are one half."""
+    collate = collator(vlm)
+    seen: dict[str, TeacherForced] = {}
+    for split in dict.fromkeys([*(["val"] if data.splits["val"] else []), *splits]):
+        items = encoded_split(vlm, data.splits[split], f"{data.name}/{split}", max_length)
+        seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
+    thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
+    return {split: scored(seen[split], thresholds) for split in splits}
+
+
+def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
+    metrics, events = seen.metrics(), []
+    if len(seen.decided.samples):
+        metrics |= decision_metrics(seen.decided, thresholds)
+        metrics |= {f"{decision}/threshold": value for decision, value in thresholds.items()}
+        events = event_rows(seen.decided, thresholds)
+        metrics |= {f"{row['decision']}/kind/{row['kind']}/recall": row["recall"] for row in events}
+    headline = tuple(name for name in HEADLINE if name in metrics)
+    return Scored(metrics, headline, predictions(seen.decided), events=events)
+
+
+def progress(seen: TeacherForced) -> dict[str, float]:
+    """Decision metrics at one half: choosing a threshold here would flatter the split that is being watched."""
+    if not len(seen.decided.samples):
+        return {}
+    found = decision_metrics(seen.decided, dict.fromkeys(DECISIONS, HALF))
+    return {name: value for name, value in found.items() if name.rsplit("/", 1)[1] in METRICS}
+
+
+def chosen(decided: Decided) -> dict[str, float]:
+    return {name: best_threshold(*_column(decided, number)) for number, name in enumerate(DECISIONS)}
+
+
+def decision_metrics(decided: Decided, thresholds: dict[str, float]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for number, name in enumerate(DECISIONS):
+        labels, scores_ = _column(decided, number)
+        found = rates(labels, scores_ > thresholds[name]) | {"ap": average_precision(labels, scores_)}
+        metrics |= {f"{name}/{key}": value for key, value in found.items()}
+    return metrics
+
+
+def event_rows(decided: Decided, thresholds: dict[str, float]) -> list[dict[str, Any]]:
+    """How many of every kind of event were called, each kind for itself: one F1 hides systematic errors."""
+    rows = []
+    for number, name in enumerate(DECISIONS):
+        labels, scores_ = _column(decided, number)
+        called = scores_ > thresholds[name]
+        for kind, (hit, of) in recall_by_kind(decided.kinds, called, name).items():
+            rows.append({"decision": name, "kind": kind, "called": hit, "of": of, "recall": hit / of})
+        quiet = ~labels
+        rows.append(
+            {
+                "decision": name,
+                "kind": "false alarm",
+                "called": int((called & quiet).sum()),
+                "of": int(quiet.sum()),
+                "recall": float((called & quiet).sum() / max(1, quiet.sum())),
+            }
+        )
+    return rows
+
+
+def predictions(decided: Decided) -> list[dict[str, Any]]:
+    """A row a clip: what was right at each frame, and the probabilities. Thresholds can be swept from these."""
+    rows = []
+    order = sorted(range(len(decided.samples)), key=lambda index: decided.samples[index])  # stable: frames in order
+    for name, places in groupby(order, key=lambda index: decided.samples[index]):
+        frames = list(places)
+        row: dict[str, Any] = {"id": name, "frames": len(frames)}
+        for number, decision in enumerate(DECISIONS):
+            labels, scores_ = _column(decided, number)
+            row[decision] = {
+                "at": np.flatnonzero(labels[frames]).tolist(),
+                "p": [round(float(p), 4) for p in scores_[frames]],
+            }
+        rows.append(row)
+    return rows
+
+
+def _column(decided: Decided, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of one kind of decision."""
+    return decided.labels[:, number], 1 / (1 + np.exp(-decided.logits[:, number].astype(np.float64)))
