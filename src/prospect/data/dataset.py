@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,13 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
-from prospect.conversation.sample import Picture, Sample
+from prospect.conversation.dst import said
+from prospect.conversation.sample import Frames, Part, Picture, Sample, Turn
+from prospect.conversation.stream import decided
+from prospect.data.frames import Store, content_digest
+from prospect.errors import UserError
+
+SHOWN = 5  # examples of a kind in one error message
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Phase:
-    """Other samples to train on first, for a share of the run's steps."""
+    """Other samples to learn from first: `share` of a run's steps, before those of the train split."""
 
     name: str
     share: float
@@ -37,32 +44,58 @@ class Phase:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`splits` always has train, val and test; any of them may be empty."""
+    """`splits` always has train, val and test; any of them may be empty. Streams have no labels."""
 
     name: str
     task: Literal["classification", "stream"]
     splits: dict[str, list[Sample]]
     labels: tuple[str, ...] = ()
-    warmup: tuple[Phase, ...] = ()
-    neg_frame_sampling_rate: float = 1.0
     findings: list[Finding] = field(default_factory=list)
     fingerprint: str = ""
     balanced: bool = False
+    warmup: tuple[Phase, ...] = ()  # in this order
+    neg_frame_sampling_rate: float = 1.0  # share of silent frames whose silence is learnt, drawn anew every epoch
 
     def counts(self, split: str) -> dict[str, int]:
         """Samples of each class, absent classes included."""
-        seen = Counter(sample.meta["label"] for sample in self.splits[split])
+        seen = Counter(sample.meta.get("label") for sample in self.splits[split])
         return {label: seen[label] for label in self.labels}
 
     def facts(self) -> dict[str, Any]:
         """For the run's manifest: what was learnt from, so that two runs can be told to have seen the same."""
+        if self.task == "stream":
+            told: dict[str, Any] = {"streams": {split: footage(clips) for split, clips in self.splits.items()}}
+        else:
+            told = {"classes": {split: self.counts(split) for split in self.splits}}
+        if self.warmup:
+            told["warmup"] = {phase.name: {"share": phase.share, **footage(phase.samples)} for phase in self.warmup}
         return {
             "name": self.name,
             "sha256": self.fingerprint,
             "samples": {split: len(samples) for split, samples in self.splits.items()},
-            "classes": {split: self.counts(split) for split in self.splits},
+            **told,
             "findings": {kind: len(group) for (_, kind), group in by_kind(self.findings).items()},
         }
+
+
+def footage(samples: Iterable[Sample]) -> dict[str, Any]:
+    """How much there is of streams: clips, frames, the types of users, and events by kind."""
+    clips = list(samples)
+    users = Counter(sample.meta.get("user_type", "") for sample in clips)
+    events = Counter(kind for sample in clips for kind in _kinds(sample))
+    return {
+        "clips": len(clips),
+        "frames": sum(len(frames) for sample in clips for frames in sample.frames),
+        "users": dict(sorted(users.items())),
+        "events": dict(sorted(events.items())),
+    }
+
+
+def _kinds(sample: Sample) -> Iterator[str]:
+    for turn, decisions in decided(sample):
+        yield from (kind for decision in decisions if decision for kind in decision.kinds)
+        if turn.role == "user":
+            yield "user"
 
 
 def by_kind(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
@@ -90,6 +123,24 @@ def findings_list(findings: Iterable[Finding]) -> list[dict[str, str]]:
     return [asdict(finding) for finding in findings]
 
 
+def refuse(findings: Iterable[Finding], folder: str, what: str = "rows") -> None:
+    """One message with every error, by kind, when there is one."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        advice = f"data.on_bad=skip leaves these {what} out"
+        raise UserError(f"data.folder={folder}: {len(errors)} errors ({advice})\n{listing(errors)}")
+
+
+def listing(findings: Iterable[Finding]) -> str:
+    """Findings by kind with their counts, the first few of each in full."""
+    lines = []
+    for (_, kind), group in by_kind(findings).items():
+        lines.append(f"  {kind}: {len(group)}")
+        lines += [f"    {finding.message}" for finding in group[:SHOWN]]
+        lines += [f"    … and {len(group) - SHOWN} more"] if len(group) > SHOWN else []
+    return "\n".join(lines)
+
+
 def picture_digest(picture: Picture) -> str:
     """sha256 of a picture as it is stored: the file's bytes, or the pixels of one that lives in memory."""
     source = picture.source
@@ -100,17 +151,26 @@ def picture_digest(picture: Picture) -> str:
     return hashlib.sha256(f"{source.mode}{source.size}".encode() + source.tobytes()).hexdigest()
 
 
-def fingerprint(splits: Mapping[str, Sequence[Sample]], digest: Callable[[Picture], str] = picture_digest) -> str:
+def frames_digest(frames: Frames) -> str:
+    """What a span of a video's store shows, known by the digest that its manifest has of it."""
+    sources = [source for source in (frames.store, frames.features) if source is not None]
+    assert all(isinstance(source, Store) for source in sources), "frames that live in memory need a digest of their own"
+    return " ".join(content_digest(source.path) for source in sources if isinstance(source, Store))
+
+
+def fingerprint(
+    splits: Mapping[str, Sequence[Sample]],
+    digest: Callable[[Picture], str] = picture_digest,
+    warmup: Iterable[Phase] = (),
+    footage_digest: Callable[[Frames], str] = frames_digest,
+) -> str:
     """sha256 over what a model can see or learn: ids, roles, texts, labels, pictures. Folder names do not enter."""
     whole = hashlib.sha256()
-    for name in sorted(splits):
-        for sample in splits[name]:
-            pieces = [name, sample.id, str(sample.meta.get("label"))]
-            for turn in sample.turns:
-                pieces += [turn.role, str(turn.learn)]
-                pieces += [
-                    f"text {part}" if isinstance(part, str) else _picture_words(part, digest) for part in turn.parts
-                ]
+    groups = [(name, splits[name]) for name in sorted(splits)]
+    groups += [(f"warmup {phase.name} {phase.share}", phase.samples) for phase in warmup]
+    for name, samples in groups:
+        for sample in samples:
+            pieces = [name, *_pieces(sample, digest, footage_digest)]
             for piece in pieces:
                 raw = piece.encode()
                 whole.update(len(raw).to_bytes(8, "big") + raw)  # lengths, so that no two lists of pieces read alike
@@ -118,5 +178,31 @@ def fingerprint(splits: Mapping[str, Sequence[Sample]], digest: Callable[[Pictur
     return whole.hexdigest()
 
 
-def _picture_words(picture: Picture, digest: Callable[[Picture], str]) -> str:
-    return f"picture {digest(picture)} blank={picture.blank}"
+def _pieces(sample: Sample, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
+    yield sample.id
+    yield str(sample.meta.get("label"))
+    if sample.task:
+        steps = [[step.id, step.name] for step in sample.task.steps]
+        yield f"task {json.dumps([sample.task.goal, steps, list(sample.task.state.items())])}"
+    for turn in sample.turns:
+        yield turn.role
+        yield str(turn.learn)
+        if turn.kind:
+            yield f"kind {turn.kind}"
+        yield from _parts(turn, digest, footage_digest)
+
+
+def _parts(turn: Turn, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
+    if turn.role == "dst":
+        yield f"update {said(turn.transitions)}"
+        return
+    for part in turn.parts:
+        yield _words(part, digest, footage_digest)
+
+
+def _words(part: Part, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> str:
+    if isinstance(part, Picture):
+        return f"picture {digest(part)} blank={part.blank}"
+    if isinstance(part, Frames):
+        return f"frames {footage_digest(part)} {part.start} {part.stop} fps={part.fps:g} blank={part.blank}"
+    return f"text {part}"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prospect.conversation.sample import Picture, Sample, Turn
-from prospect.data.dataset import Dataset, Finding, fingerprint
-from prospect.data.element_audit import audit, listing, refuse
+from prospect.data.dataset import Dataset, Finding, fingerprint, listing, refuse
+from prospect.data.element_audit import audit
 from prospect.data.element_rows import ELEMENTS, Row, read_rows
 from prospect.data.labels import label_of
 from prospect.data.splits import SPLITS, share_error, split_of

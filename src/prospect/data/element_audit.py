@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -12,15 +12,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from prospect.data.dataset import Finding, by_kind
+from prospect.data.dataset import Finding
 from prospect.data.element_rows import ELEMENTS, Fault, Row
 from prospect.data.labels import gives_away
 from prospect.data.splits import SPLITS
-from prospect.errors import UserError
 
 Flaw = tuple[Finding, Row | None]  # what was found, and the row that cannot be used because of it
 BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on bytes that were hurt
-SHOWN = 5  # examples of a kind in one error message
 SHY = 40  # characters of a prompt quoted in a finding
 
 
@@ -46,24 +44,6 @@ def audit(rows: list[Row], prompt: Callable[[Row], str], context: bool) -> Audit
     bad = {row.where for _, row in flaws if row}
     kept = [row for row in rows if row.where not in bad]
     return Audit(kept, digests, [finding for finding, _ in flaws] + list(_missing_classes(kept)))
-
-
-def refuse(findings: Iterable[Finding], folder: str) -> None:
-    """One message with every error, by kind, when there is one."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        advice = "data.on_bad=skip leaves these rows out"
-        raise UserError(f"data.folder={folder}: {len(errors)} errors ({advice})\n{listing(errors)}")
-
-
-def listing(findings: Iterable[Finding]) -> str:
-    """Findings by kind with their counts, the first few of each in full."""
-    lines = []
-    for (_, kind), group in by_kind(findings).items():
-        lines.append(f"  {kind}: {len(group)}")
-        lines += [f"    {finding.message}" for finding in group[:SHOWN]]
-        lines += [f"    … and {len(group) - SHOWN} more"] if len(group) > SHOWN else []
-    return "\n".join(lines)
 
 
 def _flaw(kind: str, row: Row, message: str) -> Flaw:

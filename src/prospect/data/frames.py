@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from prospect.data.store_files import Mapped, mapped, verify, write
+from prospect.data.store_files import Mapped, content_digest, mapped, verify, write
 from prospect.errors import UserError
 
-__all__ = ["FeatureStore", "FrameStore", "verify", "write_features", "write_frames"]
+__all__ = ["FeatureStore", "FrameStore", "Store", "content_digest", "verify", "write_features", "write_frames"]
 
 FRAME, FEATURE = "frame", "feature"
 FRAMES_A_BATCH = 256  # fetching costs the same from about 32 up, one frame a batch seven times as much; opening less
@@ -150,10 +150,10 @@ class FeatureStore(Store):
         return (shape[0], shape[1]), np.dtype(value.to_pandas_dtype())
 
 
-def write_frames(path: str | Path, frames: Iterable[bytes], meta: Mapping[str, Any]) -> None:
+def write_frames(path: str | Path, frames: Iterable[bytes], meta: Mapping[str, Any], sync: bool = True) -> None:
     """A store of encoded frames as raw bytes. `meta` goes into the schema: fps, video id and the like, as JSON."""
     batches = (pa.array(batch, pa.large_binary()) for batch in _batched(frames, FRAMES_A_BATCH))
-    write(Path(path), pa.field(FRAME, pa.large_binary(), nullable=False), _some(batches, path), meta)
+    write(Path(path), pa.field(FRAME, pa.large_binary(), nullable=False), _some(batches, path), meta, sync)
 
 
 def write_features(path: str | Path, arrays: Iterable[np.ndarray], meta: Mapping[str, Any]) -> None:

@@ -26,8 +26,13 @@ def manifest_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.manifest.json")
 
 
-def write(path: Path, column: pa.Field, batches: Iterable[pa.Array], meta: Mapping[str, Any]) -> None:
-    """One column, a record batch an array. Nothing is left at `path` when the batches fail half-way."""
+def write(
+    path: Path, column: pa.Field, batches: Iterable[pa.Array], meta: Mapping[str, Any], sync: bool = True
+) -> None:
+    """One column, a record batch an array. Nothing is left at `path` when the batches fail half-way.
+
+    `sync` forces it to the disk at once: not worth its time for what can be made again.
+    """
     schema = pa.schema([column], metadata={META: json.dumps(dict(meta), sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -38,12 +43,13 @@ def write(path: Path, column: pa.Field, batches: Iterable[pa.Array], meta: Mappi
                 writer.write_batch(pa.record_batch([array], schema=schema))
                 rows += len(array)
         manifest = {"file": path.name, "rows": rows, "size": staged.stat().st_size, "sha256": digest(staged)}
-        sync_to_disk(staged)
+        if sync:
+            sync_to_disk(staged)
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
     # after the data: a crash in between leaves a store that does not verify, never a manifest that vouches for nothing
-    write_atomically(manifest_of(path), json.dumps(manifest, indent=1) + "\n")
+    write_atomically(manifest_of(path), json.dumps(manifest, indent=1) + "\n", sync)
 
 
 def verify(path: str | Path) -> list[str]:
@@ -62,6 +68,22 @@ def verify(path: str | Path) -> list[str]:
     if (found := path.stat().st_size) != size:
         return [f"{path} has {found} bytes instead of {size}"]
     return [] if digest(path) == sha256 else [f"{path} has changed since it was written"]
+
+
+def content_digest(path: Path) -> str:
+    """sha256 of a store, from its manifest where that speaks of a file of this size: hashing videos takes minutes."""
+    stat = path.stat()
+    return _content_digest(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=2**16)
+def _content_digest(path: Path, version: tuple[int, int, int]) -> str:
+    try:
+        entry = json.loads(manifest_of(path).read_text(encoding="utf-8"))
+        size, sha256 = int(entry["size"]), str(entry["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or none that can be read
+        return digest(path)
+    return sha256 if size == version[1] else digest(path)
 
 
 class Mapped:
