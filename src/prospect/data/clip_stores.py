@@ -1,0 +1,56 @@
+"""The stores that clips name: found, opened once for their length, and handed out as references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prospect.conversation.sample import Frames
+from prospect.data.clip_rows import Clip, Fault
+from prospect.data.frames import FeatureStore, FrameStore, Store
+from prospect.errors import UserError
+
+
+@dataclass
+class Footage:
+    """`root` holds the JPEG stores, `features` the stores of what a frozen tower made of them, by the same names."""
+
+    root: Path
+    features: Path | None = None
+    blank: bool = False
+    _lengths: dict[Path, int] = field(default_factory=dict)
+
+    def of(self, clip: Clip) -> Frames:
+        """The clip's frames. Raises a Fault where a store is missing, cannot be read, or ends before the clip."""
+        store = FrameStore(self.root / clip.frames_file)
+        features = FeatureStore(self.features / clip.frames_file) if self.features else None
+        if features and not features.path.is_file():
+            raise Fault("missing-features", f"there is no feature store {features.path}")
+        filmed = store.path.is_file()
+        if not filmed and not features:
+            raise Fault(
+                "missing-store", f"there is no frame store {store.path}: data.frame_root is the folder above it"
+            )
+        if self.blank and not filmed:
+            raise UserError(f"data.blank_images=true needs the frames themselves, and there is no {store.path}")
+        for each in (store if filmed else None, features):
+            if each:
+                self._check(clip, each)
+        return Frames(
+            clip.start,
+            clip.stop,
+            store if filmed else None,
+            None if self.blank else features,  # features of true frames would show what is to be hidden
+            clip.fps,
+            self.blank,
+        )
+
+    def _check(self, clip: Clip, store: Store) -> None:
+        if store.path not in self._lengths:
+            try:
+                self._lengths[store.path] = len(store)
+            except UserError as error:
+                raise Fault("unreadable-store", str(error)) from error
+        length = self._lengths[store.path]
+        if clip.stop > length:
+            raise Fault("past-store", f"the clip ends at frame {clip.stop} and {store.path} holds {length} frames")

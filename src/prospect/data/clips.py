@@ -1,0 +1,143 @@
+"""DST clips: windows of videos in which steps start and complete and an assistant speaks up by itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from prospect.conversation.sample import Frames, Sample, Turn
+from prospect.data.clip_audit import Audit, audit
+from prospect.data.clip_files import read_files
+from prospect.data.clip_rows import Clip, Fault, clip_of
+from prospect.data.clip_stores import Footage
+from prospect.data.clip_turns import moments, turns_between
+from prospect.data.dataset import (
+    Dataset,
+    Finding,
+    Phase,
+    findings_list,
+    findings_table,
+    fingerprint,
+    listing,
+    refuse,
+)
+from prospect.data.splits import SPLITS
+from prospect.errors import UserError
+
+LONG_CLIP = 1000  # frames: more than eight minutes at two a second
+
+
+def assembly101_dst(
+    folder: str,
+    features: str | None = None,
+    frame_root: str | None = None,
+    on_bad: Literal["fail", "skip"] = "fail",
+    blank_images: bool = False,
+    warmup: Mapping[str, float] | None = None,
+    long_clip: int = LONG_CLIP,
+) -> Dataset:
+    """Clips from `{train,val,test}_training.json`, or from JSON lines of the older form, and their frame stores.
+
+    `warmup` names further files of clips (`dense`: dense_training.json) and the share of a run's steps, taken from the
+    beginning in this order, that is spent on them instead of on train.
+    """
+    shares = _shares(warmup or {})
+    path = Path(folder).expanduser().resolve()
+    checked = read(path, features, frame_root, blank_images, tuple(shares), long_clip)
+    if on_bad != "skip":
+        refuse(checked.findings, folder, "clips")
+    if not checked.clips:
+        raise UserError(f"data.folder={folder}: not one clip of it can be used\n{listing(checked.findings)}")
+    groups: dict[str, list[Sample]] = {name: [] for name in (*SPLITS, *shares)}
+    for clip, frames in checked.clips:
+        groups[clip.split].append(sample(clip, frames))
+    splits = {name: groups[name] for name in SPLITS}
+    phases = tuple(Phase(name, share, groups[name]) for name, share in shares.items())
+    return Dataset(
+        name="assembly101_dst",
+        task="stream",
+        splits=splits,
+        findings=checked.findings,
+        fingerprint=fingerprint(splits, warmup=phases),
+        warmup=phases,
+    )
+
+
+def read(
+    folder: Path,
+    features: str | None = None,
+    frame_root: str | None = None,
+    blank: bool = False,
+    warmup: tuple[str, ...] = (),
+    long_clip: int = LONG_CLIP,
+) -> Audit:
+    """Everything that a folder of clips holds, checked."""
+    entries, findings = read_files(folder, warmup)
+    clips = []
+    for entry in entries:
+        try:
+            clips.append(clip_of(entry))
+        except Fault as fault:
+            findings.append(Finding(fault.kind, "error", entry.split, "", f"{entry.where}: {fault}"))
+    footage = Footage(_folder("frame_root", frame_root) or folder, _folder("features", features), blank)
+    checked = audit(clips, footage.of, long_clip)
+    return Audit(checked.clips, findings + checked.findings)
+
+
+def sample(clip: Clip, frames: Frames) -> Sample:
+    placed, _ = moments(clip.events, clip.start, clip.stop)
+    turns = turns_between(frames, placed, clip.decide)
+    # The task is told in the system turn, so there is one wherever there is a task.
+    system = clip.system if clip.system is not None else "" if clip.task else None
+    opening = [] if system is None else [Turn("system", (system,))]
+    return Sample(clip.id, (*opening, *turns), clip.meta, clip.task)
+
+
+def _folder(key: str, given: str | None) -> Path | None:
+    if given is None:
+        return None
+    path = Path(given).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"data.{key}={given}: there is no such folder; it holds stores named as in `frames_file`")
+    return path
+
+
+def _shares(warmup: Mapping[str, float]) -> dict[str, float]:
+    shares = {name: float(share) for name, share in warmup.items() if share}
+    if any(share < 0 for share in shares.values()) or sum(shares.values()) >= 1:
+        told = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise UserError(f"data.warmup: {told}: shares are at least 0, and below 1 together, so that train has steps")
+    if clash := set(shares) & set(SPLITS):
+        raise UserError(f"data.warmup.{clash.pop()}: that is a split; name another file of clips")
+    return shares
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the audit of a folder: 2 when there are errors, otherwise 0."""
+    parser = argparse.ArgumentParser(prog="python -m prospect.data.clips", description="Audit a folder of DST clips.")
+    parser.add_argument("folder", help="the folder of {train,val,test}_training.json")
+    parser.add_argument("--frame-root", help="the folder of the frame stores, where they lie elsewhere")
+    parser.add_argument("--features", help="a folder of feature stores")
+    parser.add_argument("--json", type=Path, help="write every finding into this file")
+    asked = parser.parse_args(arguments)
+    try:
+        checked = read(Path(asked.folder).expanduser().resolve(), asked.features, asked.frame_root)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if asked.json:
+        asked.json.write_text(json.dumps(findings_list(checked.findings), indent=1) + "\n", encoding="utf-8")
+    Console().print(findings_table(checked.findings))
+    kept = {split: sum(clip.split == split for clip, _ in checked.clips) for split in SPLITS}
+    print("usable clips: " + ", ".join(f"{split} {count}" for split, count in kept.items()))
+    return 2 if any(finding.severity == "error" for finding in checked.findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
