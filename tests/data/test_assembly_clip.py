@@ -15,8 +15,8 @@ from prospect.data.assembly_story import PRESETS, SPLITS, story
 from prospect.models.words import plain_tokens
 
 PINNED = {
-    "easy": "c41ca71817c4d147401ac8b721c1851dbbcca4f6ad8f019e5358ea6738691b35",
-    "hard": "152921b96fc8355e28f3cbd4b4986ce37c067901a472c62e714f3464ad8f5aee",
+    "easy": "63753f109f33d1ff13a0dbac490da9946002a79f92cc4322579a9813d2cb9f3a",
+    "hard": "26c7c8e57b464c381371b6d89e39ecea9cf357b2b2437f19ec7b76c3b4aae02d",
 }
 NEXT = {("not_started", "start"): "in_progress", ("in_progress", "complete"): "completed"}
 ORDER = {"complete": 0, "start": 1, "user": 2, "assistant": 2}

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from prospect.data.assembly_story import LEAST, Event, Part, Scene, Story, story
+from prospect.data.assembly_story import Event, Part, Scene, Story, settings, story
 
 FPS = 2
-SHORTEST, LONGEST = LEAST, 100  # frames of a clip
 USER_TYPES = ("no_talk", "talk_some", "talk_more")
 QUESTIONS = {"no_talk": (0, 0), "talk_some": (1, 1), "talk_more": (2, 3)}  # least and most in a clip
 SYSTEM = "You see the parts of a toy and name the next part, what is wrong and what is done."
@@ -35,7 +34,7 @@ def clip(seed: int, split: str, index: int, preset: str = "easy") -> dict[str, A
     told = story(seed, split, index, preset)
     rng = Random(f"{seed} {split} {index} window")
     user_type, uid = USER_TYPES[index % len(USER_TYPES)], f"toy_{split}_{index:05d}"
-    start, end = window(told, rng)
+    start, end = window(told, settings(preset, split).frames, rng)
     tenths = [5 * frame + rng.randrange(5) for frame in range(len(told.scenes))]  # an event is within its frame
     initial = _replayed(told, start)
     turns = sorted(
@@ -77,15 +76,16 @@ def utterance(event: Event) -> str | None:
     }.get(event.kind)
 
 
-def window(told: Story, rng: Random) -> tuple[int, int]:
+def window(told: Story, frames: tuple[int, int], rng: Random) -> tuple[int, int]:
     """Half of the clips start in the middle, half of those so late that the end is seen.
 
     None starts right at or after an event, which would be a riddle.
     """
-    whole, wanted = len(told.scenes), rng.randint(SHORTEST, LONGEST)
+    shortest, longest = frames
+    whole, wanted = len(told.scenes), rng.randint(shortest, longest)
     busy = {event.frame + after for event in told.events for after in range(-1, 2)}
     starts = [
-        frame for frame in range(1, whole - SHORTEST + 1) if frame not in busy and _settled(told, told.scenes[frame])
+        frame for frame in range(1, whole - shortest + 1) if frame not in busy and _settled(told, told.scenes[frame])
     ]
     late = [frame for frame in starts if frame >= whole - wanted]
     start = rng.choice(rng.choice((starts, late)) or starts) if starts and rng.random() < 0.5 else 0
@@ -130,9 +130,9 @@ def _event_turns(told: Story, start: int, end: int) -> Iterator[Turn]:
         said = utterance(event)
         if said is None and event.part:
             change = [{"id": steps[event.part], "transition": event.kind}]
-            yield event.frame, {"role": "DST_UPDATE", "content": change, "labels": ""}
+            yield event.frame, {"role": "DST_UPDATE", "content": change, "labels": "", "event": event.kind}
         else:
-            yield event.frame, {"role": "assistant", "content": said, "labels": LABELS[event.kind]}
+            yield event.frame, {"role": "assistant", "content": said, "labels": LABELS[event.kind], "event": event.kind}
 
 
 def _talk(told: Story, start: int, end: int, user_type: str, rng: Random) -> Iterator[Turn]:
@@ -145,7 +145,8 @@ def _talk(told: Story, start: int, end: int, user_type: str, rng: Random) -> Ite
             continue
         question = rng.choice((WHICH, WHAT)) if seen.part else WHAT
         yield frame, {"role": "user", "content": question, "labels": ""}
-        yield frame + 1, {"role": "assistant", "content": answer(question, seen), "labels": "responsive"}
+        reply = {"role": "assistant", "content": answer(question, seen), "labels": "responsive", "event": "answer"}
+        yield frame + 1, reply
         taken |= both
         wanted -= 1
 

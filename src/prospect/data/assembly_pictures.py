@@ -34,7 +34,9 @@ GRAIN = 13  # values that a channel of a grainy pixel may be off by, around 0
 
 def frames(seed: int, split: str, index: int, preset: str = "easy") -> np.ndarray:
     """All frames of the video of one clip: (n, 32, 32, 3) of uint8."""
-    return film(story(seed, split, index, preset), settings(preset).anywhere, Random(f"{seed} {split} {index} grain"))
+    return film(
+        story(seed, split, index, preset), settings(preset, split).anywhere, Random(f"{seed} {split} {index} grain")
+    )
 
 
 def film(told: Story, grainy: bool, rng: Random) -> np.ndarray:

@@ -38,6 +38,7 @@ Block = tuple[int, int, int, int, int]  # left, top, width, height, tone
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black")
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
 SPLITS = ("train", "val", "test")
+DENSE = "dense"  # a fourth split, to warm up on
 LEAST = 60  # frames of a video
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
@@ -65,11 +66,18 @@ class Preset:
     together: float = 0.0  # share of steps that complete at the frame at which the next one starts
     anywhere: bool = False  # parts lie at any place, wander when carried, and the picture is grainy
     taken_away: bool = True  # the end can be seen: the finished toy leaves the table
+    slowest: int | None = None  # dense: every stage, idle ones too, takes one to this many frames
+    frames: tuple[int, int] = (LEAST, 100)  # least and most of a clip
 
 
 EASY = Preset()
 HARD = Preset(ordered=False, wrong=0.25, together=0.3, anywhere=True, taken_away=False)
 PRESETS = {"easy": EASY, "default": EASY, "hard": HARD}  # the default is the hardest that the tiny model masters
+
+
+def dense(rules: Preset) -> Preset:
+    """The same world in a hurry: short stages, hardly an idle frame. Many events a clip teach names and looks soon."""
+    return replace(rules, slowest=4, frames=(24, 40))
 
 
 @dataclass(frozen=True)
@@ -103,24 +111,25 @@ class Story:
 
 def story(seed: int, split: str, index: int, preset: str = "easy") -> Story:
     """The whole video of one clip. Plot, timing and looks are drawn apart, so that none tells of another."""
-    key, rules = f"{seed} {split} {index}", settings(preset)
+    key, rules = f"{seed} {split} {index}", settings(preset, split)
     plot = Random(f"{key} plot")
     return tell(composition(split, plot), rules, plot, Random(f"{key} clock"), Random(f"{key} looks"))
 
 
-def settings(preset: str) -> Preset:
+def settings(preset: str, split: str = "train") -> Preset:
+    """The rules of a world; those of the split `dense` are in a hurry."""
     if preset not in PRESETS:
         raise UserError(f"data.preset={preset}: accepted are {', '.join(PRESETS)}")
-    return PRESETS[preset]
+    return dense(PRESETS[preset]) if split == DENSE else PRESETS[preset]
 
 
 def composition(split: str, rng: Random) -> tuple[Part, ...]:
-    """The 3 to 7 parts of a task of this split."""
-    if split not in SPLITS:
-        raise UserError(f"split {split}: accepted are {', '.join(SPLITS)}")
+    """The 3 to 7 parts of a task of this split. Dense clips are for training, so their tasks are those of train."""
+    if split not in (*SPLITS, DENSE):
+        raise UserError(f"split {split}: accepted are {', '.join((*SPLITS, DENSE))}")
     while True:
         parts = tuple(rng.sample(PARTS, rng.choice((3, 3, 4, 4, 5, 6, 7))))
-        if split_of(parts) == split:
+        if split_of(parts) == ("train" if split == DENSE else split):
             return parts
 
 
@@ -168,7 +177,7 @@ class _Film:
         """Nothing happens: things on the table are moved about, hands rest or not."""
         self.table = replace(self.table, clutter=_clutter(self.looks, self.rules.anywhere))
         resting = self.looks.random() < 0.5
-        for _ in range(self.clock.randint(least, most)):
+        for _ in range(self._lasting(least, most)):
             resting ^= self.looks.random() < 0.2
             self.scenes.append(replace(self.table, resting=resting))
 
@@ -211,8 +220,12 @@ class _Film:
             self.table = replace(self.table, toy=False, placed=())
             self._happens("end")
         self.idle(5, 15)
-        missing = LEAST - len(self.scenes)
+        missing = self.rules.frames[0] - len(self.scenes)
         self.scenes += [self.table] * missing  # a negative number of times is none
+
+    def _lasting(self, least: int, most: int) -> int:
+        slowest = self.rules.slowest
+        return self.clock.randint(least, most) if slowest is None else self.clock.randint(1, min(most, slowest))
 
     def _settle_place(self) -> None:
         if self.rules.anywhere:
@@ -222,7 +235,7 @@ class _Film:
         self.events.append(Event(len(self.scenes), kind, part, first, mended))
 
     def _shoot(self, part: Part, manner: Manner, least: int, most: int) -> None:
-        for _ in range(self.clock.randint(least, most)):
+        for _ in range(self._lasting(least, most)):
             if self.rules.anywhere and manner == "carried":
                 x, y = self.at
                 self.at = (
