@@ -55,11 +55,6 @@ hostile = st.lists(st.sampled_from(PIECES + LOOKALIKES) | words, max_size=8).map
 IMAGE = [Segment("<fake_token_around_image><global-img><image><fake_token_around_image>", control=True)]
 
 
-@pytest.fixture(scope="module", params=["small", "published"])
-def tokenizer(request):
-    return request.getfixturevalue("small_tokenizer" if request.param == "small" else "true_tokenizer")
-
-
 def conversation(question: str, answer: str, pictures: int = 1) -> Sample:
     parts = (*(Picture(b"") for _ in range(pictures)), question)
     return Sample("s", (Turn("user", parts), Turn("assistant", (answer,))))

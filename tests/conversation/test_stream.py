@@ -175,6 +175,21 @@ def test_events_in_another_order_are_refused(small_tokenizer):
         written(stream(seen(0, 3), replace(speech, learn=False)))
 
 
+def test_a_span_of_no_frames_is_refused():
+    # It would have a decision, and with it the image token of a frame that is not there.
+    with pytest.raises(UserError, match=r"sample clip-7: turn 3 is a span of no frames"):
+        written(stream(seen(0, 3), seen(3, 3), Turn("assistant", ("Good.",))))
+
+
+def test_a_user_between_a_frame_and_what_is_learnt_at_it_is_refused(small_tokenizer):
+    # The frame would teach silence, and no frame that there is a reply.
+    reply = Turn("assistant", ("Now.",), kind="answer")
+    with pytest.raises(UserError, match=r"sample clip-7: a user's turn parts what happens at a frame from it"):
+        written(stream(seen(0, 3), Turn("user", ("when?",)), reply))
+    # Of a clip that is looked at as a whole nothing is decided, so there it is fine.
+    assert encoded(stream(seen(0, 3, False), Turn("user", ("when?",)), reply), small_tokenizer).decisions == {}
+
+
 def test_context_frames_teach_only_what_is_learnt_behind_them(small_tokenizer):
     caption = stream(seen(0, 1, learn=False), Turn("assistant", ("A toy.",)))
     result = encoded(caption, small_tokenizer)

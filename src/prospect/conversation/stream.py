@@ -22,25 +22,31 @@ def told(task: Task) -> str:
 def decided(sample: Sample) -> Iterator[tuple[Turn, tuple[Decision | None, ...]]]:
     """Every turn, those of frames with the right decision at each of their frames; None where it is mere context."""
     for place, turn in enumerate(sample.turns):
-        yield turn, _decisions(sample, turn, _events(sample, place)) if turn.role == "frames" else ()
+        yield turn, _decisions(sample, place, turn) if turn.role == "frames" else ()
 
 
-def _events(sample: Sample, place: int) -> list[Turn]:
-    """What happens at the last frame of the span at this place."""
-    later = islice(sample.turns, place + 1, None)
-    return list(takewhile(lambda turn: turn.role in ("dst", "assistant"), later))
-
-
-def _decisions(sample: Sample, turn: Turn, after: list[Turn]) -> tuple[Decision | None, ...]:
+def _decisions(sample: Sample, place: int, turn: Turn) -> tuple[Decision | None, ...]:
+    if not len(turn.frames):
+        raise UserError(f"sample {sample.id}: turn {place + 1} is a span of no frames; leave it out")
+    rest = list(takewhile(lambda later: later.role != "frames", islice(sample.turns, place + 1, None)))
+    after = list(takewhile(_happens, rest))
     if [event.role for event in after] not in ([], ["dst"], ["assistant"], ["dst", "assistant"]):
         raise UserError(f"sample {sample.id}: a frame is followed by one turn of transitions and one utterance at most")
     if not turn.learn:
         return (None,) * len(turn.frames)
     if not all(event.learn for event in after):
         raise UserError(f"sample {sample.id}: what happens at a learnt frame must be learnt, or silence would be")
+    if any(later.learn for later in rest[len(after) :] if _happens(later)):
+        raise UserError(
+            f"sample {sample.id}: a user's turn parts what happens at a frame from it; say it before the frame"
+        )
     roles = {event.role for event in after}
     last = Decision("assistant" in roles, "dst" in roles, tuple(kind for event in after for kind in _kinds(event)))
     return (SILENT,) * (len(turn.frames) - 1) + (last if after else SILENT,)
+
+
+def _happens(turn: Turn) -> bool:
+    return turn.role in ("dst", "assistant")
 
 
 def _kinds(event: Turn) -> Iterator[str]:
