@@ -19,9 +19,11 @@ from transformers import (
 )
 
 from prospect.errors import UserError
+from prospect.models import dst_smolvlm  # noqa: F401  (the Auto classes must know it)
 from prospect.models.base import Base, base_of
 from prospect.models.images import IMAGE, ImageSettings, layout_of
 from prospect.models.sealed import model_folder
+from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM, no_bars
 from prospect.models.words import CHAT_TEMPLATE, END, PAD, token_id
 
@@ -73,6 +75,7 @@ def loaded(
     attention: Attention,
     image: ImageSettings | None = None,
     tokenizer: PreTrainedTokenizerFast | None = None,
+    stream: StreamSettings | None = None,
 ) -> VLM:
     """The model of a folder: a whole one, or an adapter put onto its recorded and verified base."""
     base = base_of(folder) if (folder / "adapter_config.json").is_file() else None
@@ -80,7 +83,7 @@ def loaded(
     assert origin.folder is not None
     model = _weights(origin.folder, dtype, attention)
     images = layout_of(folder, tokens_a_tile(model.config)).adjusted(image)
-    vlm = VLM(model, tokenizer or tokenizer_of(folder), images, origin, base)
+    vlm = VLM(model, tokenizer or tokenizer_of(folder), images, origin, base, stream)
     if base:
         vlm.model = PeftModel.from_pretrained(model, folder)
     vlm.model.to(placed(device)).eval()
@@ -96,8 +99,8 @@ def _weights(folder: Path, dtype: Dtype, attention: Attention) -> PreTrainedMode
         options |= {"local_files_only": True, "output_loading_info": True}
         answer: Any = AutoModelForImageTextToText.from_pretrained(folder, **options)
     model, found = answer
-    if model.config.model_type != "smolvlm":
-        raise UserError(f"{folder} holds a model of type {model.config.model_type}, not smolvlm")
+    if model.config.model_type not in ("smolvlm", "dst_smolvlm"):
+        raise UserError(f"{folder} holds a model of type {model.config.model_type}, not smolvlm or dst_smolvlm")
     if missing := sorted(found["missing_keys"]):  # transformers would only warn, and go on with random numbers
         raise UserError(f"{folder} lacks {len(missing)} weights of the model, the first of them {missing[0]}")
     return model

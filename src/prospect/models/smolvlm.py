@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from prospect.errors import UserError
 from prospect.models.hub import at_hand, fetched
 from prospect.models.images import SETTINGS_FILE, ImageLayout, ImageSettings, layout_of
 from prospect.models.loading import agreed, built, loaded, placed, tokenizer_of, tokens_a_tile
+from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.models.words import SMOLVLM2_VOCABULARY, stand_in_tokenizer
 
@@ -58,6 +59,7 @@ def smolvlm2(
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
     gradient_checkpointing: bool = False,
     image: ImageSettings | None = None,
+    stream: StreamSettings | None = None,
     seed: int = 0,
 ) -> VLM:
     """SmolVLM2 from a hub name or a folder. With weights=random, or on the meta device, nothing is downloaded."""
@@ -65,9 +67,9 @@ def smolvlm2(
     if weights == "random" or placed(device).type == "meta":
         folder = _settings_folder(path, size)
         model = built(architecture(size), dtype, device, attention, seed)
-        vlm = _furnished(model, size, folder, words, image)
+        vlm = replace(_furnished(model, size, folder, words, image), stream=stream)
     else:
-        vlm = loaded(fetched(path), path, dtype, device, attention, image, words)
+        vlm = loaded(fetched(path), path, dtype, device, attention, image, words, stream)
         _check_size(vlm.model.config, size, path)
     if gradient_checkpointing:
         # The reentrant kind would lose the gradients of an adapter, whose inputs need none.

@@ -5,6 +5,7 @@ Small enough to learn a picture task or a stream within two minutes on two cores
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from prospect.errors import UserError
 from prospect.models.images import IMAGE, ImageLayout, ImageSettings
 from prospect.models.loading import agreed, built, loaded, placed, tokens_a_tile
 from prospect.models.sealed import model_folder
+from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.models.words import BEGIN, END, PAD, small_tokenizer, token_id
 
@@ -46,6 +48,7 @@ def tiny(
     scale_factor: int | None = None,
     background: int | None = None,
     image: ImageSettings | None = None,
+    stream: StreamSettings | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str = "auto",
     attention: Literal["sdpa", "eager"] = "sdpa",
@@ -63,8 +66,9 @@ def tiny(
     }
     asked = {name: value for name, value in sizes.items() if value is not None}
     if path is None:
-        return _fresh({**FRESH, **asked}, seed, dtype, device, attention, image)
-    vlm = loaded(model_folder(path), path, dtype, device, attention, image)
+        vlm = _fresh({**FRESH, **asked}, seed, dtype, device, attention, image)
+        return replace(vlm, stream=stream)
+    vlm = loaded(model_folder(path), path, dtype, device, attention, image, stream=stream)
     _check_kept(asked, vlm, path)
     return vlm
 

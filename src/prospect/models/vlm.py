@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,29 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from prospect.conversation import smolvlm
-from prospect.conversation.sample import Sample
+from prospect.conversation.sample import Frames, Sample
 from prospect.conversation.segments import Segment
 from prospect.errors import UserError
 from prospect.models.base import INSIDE, Base, base_inside
+from prospect.models.decisions import StreamModel, frame_tokens, tokens_of
+from prospect.models.frames import FrameLayout, frame_layout
 from prospect.models.images import ImageLayout
+from prospect.models.stream import StreamSettings
 
 
 @dataclass
 class VLM:
-    """`origin`: where the weights lie on disk, if they do. `adapter_base`: set while a LoRA adapter is in place."""
+    """`origin`: where the weights lie on disk, if they do. `adapter_base`: set while a LoRA adapter is in place.
+
+    `stream`: how frames are seen and decided at, once `for_streams` has made this model watch streams.
+    """
 
     model: Any  # a PreTrainedModel, or the PeftModel around it
     tokenizer: PreTrainedTokenizerFast
     images: ImageLayout
     origin: Base | None = None
     adapter_base: Base | None = None
+    stream: StreamSettings | None = None
 
     @property
     def device(self) -> torch.device:
@@ -52,8 +60,19 @@ class VLM:
 
     @property
     def frame_tokens(self) -> int:
-        """Image tokens a frame of a stream."""
-        return 1
+        """Image tokens a frame of a stream; of a plain model those that it will have."""
+        if isinstance(self.bare, StreamModel):
+            return frame_tokens(self.bare.config)
+        return tokens_of((self.stream or StreamSettings()).edges, isqrt(self.images.tokens))
+
+    @property
+    def frame_layout(self) -> FrameLayout:
+        """How frames become pixels: picklable, for workers."""
+        return frame_layout(self.images)
+
+    def frame_inputs(self, frames: Sequence[Frames]) -> dict[str, torch.Tensor]:
+        """What forward takes for all frames of a batch, in the order of their tokens."""
+        return self.frame_layout.inputs(frames)
 
     def chat(self, sample: Sample, reply: bool = True) -> list[Segment]:
         """A sample in the model's own chat format; with reply=False only what comes before the last reply."""
@@ -89,6 +108,8 @@ class VLM:
     def parameter_counts(self) -> dict[str, int]:
         """Parameters in total, trainable, and by part. Tied weights count once."""
         counts = Counter(total=0, trainable=0, vision=0, connector=0, language=0)
+        if isinstance(self.bare, StreamModel):
+            counts["heads"] = 0
         for name, parameter in self.model.named_parameters():
             if ".original_module." in name:  # PEFT keeps the untrained twin of a module that it trains fully
                 continue
@@ -121,4 +142,6 @@ def _without_adapter(model: Any) -> PreTrainedModel:
 
 
 def _part(name: str) -> str:
+    if "decisions" in name.split("."):
+        return "heads"
     return "vision" if ".vision_model." in name else "connector" if ".connector." in name else "language"

@@ -1,0 +1,279 @@
+"""A vision-language model that watches streams: frames of a few tokens each, and two decisions read at frames.
+
+Nothing here knows the model's family. A family adds one small file: a configuration with the fields of `check`, and a
+class of `StreamModel` and its own model that says how pixels become a grid of connector features.
+
+Shapes: B rows, T positions, D width, V vocabulary, N frames, I tokens a frame, G edge of the connector's grid, L learnt
+points, M decision points. A point is (row, column) of a position.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_utils import slice_logits_to_keep
+from transformers.utils import ModelOutput, can_return_tuple
+
+from prospect.errors import UserError
+
+HEADS, HEAD = ("binary", "token", "none"), ("linear", "mlp")
+DECISIONS = ("speak", "dst")  # the columns of `decisions`
+# An untrained assistant should be silent: events are rare, and a loss that does not balance the classes would spend its
+# first steps on learning just that. A balanced loss undoes it within a few steps.
+PRIOR = 0.1
+
+
+@dataclass
+class StreamOutput(ModelOutput):
+    """`logits` (L, V) at learnt points, or the base class's own; `decisions` (M, 2) float32: speak, dst."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    decisions: Tensor | None = None
+    past_key_values: Any = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    image_hidden_states: Any = None
+
+
+class LastLayer(nn.Linear):
+    """A layer whose bias starts at the prior."""
+
+
+class BinaryDecisions(nn.Module):
+    """Two logits from a hidden state. Computed in float32, whatever type the weights have."""
+
+    def __init__(self, width: int, head: str):
+        super().__init__()
+        # The mlp is as wide as what it reads, so that nothing is squeezed out before its one bend; SiLU as in the
+        # language model's own layers.
+        self.hidden = nn.Linear(width, width) if head == "mlp" else None
+        self.out = LastLayer(width, len(DECISIONS))
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        hidden_MD = hidden_MD.float()
+        if self.hidden is not None:
+            hidden_MD = F.silu(_linear(self.hidden, hidden_MD))
+        return _linear(self.out, hidden_MD)
+
+
+class TokenDecisions(nn.Module):
+    """What is learnt on top of the LM head's rows of four spare tokens: speak yes, speak no, dst yes, dst no.
+
+    The rows belong to the LM head, which an adapter leaves alone and which may be tied to the embeddings. A delta of
+    our own can be learnt and saved in every adaptation mode.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.delta = nn.Parameter(torch.zeros(2 * len(DECISIONS), width))
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        return hidden_MD.float() @ self.delta.float().T
+
+
+class StreamModel:
+    """Beside a `…ForConditionalGeneration`: frames in, the LM head on learnt rows only, decisions out."""
+
+    config: Any
+    model: Any
+    lm_head: Any
+    training: bool
+
+    def __init__(self, config: Any):
+        check(config)
+        super().__init__(config)  # type: ignore[call-arg]
+        width = config.text_config.hidden_size
+        if config.heads != "none":
+            self.decisions = BinaryDecisions(width, config.head) if config.heads == "binary" else TokenDecisions(width)
+        self.post_init()  # type: ignore[attr-defined]
+
+    def feature_grid(self, frame_pixels_NCHW: Tensor) -> Tensor:
+        """What the family must say: the connector's output for each frame as a grid, (N, G, G, D)."""
+        raise NotImplementedError
+
+    def frame_features(self, frame_pixels_NCHW: Any) -> Tensor:
+        """(N, I, D): the tokens of each frame, as they enter the language model."""
+        dtype = next(self.model.parameters()).dtype
+        return pooled(self.feature_grid(frame_pixels_NCHW.to(dtype)), self.config.frame_grid)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        pixel_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        frame_pixels: Tensor | None = None,
+        frame_features: Tensor | None = None,
+        learnt_points: Tensor | None = None,
+        decision_points: Tensor | None = None,
+        **kwargs: Any,
+    ) -> StreamOutput:
+        """The base class's arguments, and those of streams; without these the answer is the base class's."""
+        if frame_pixels is not None or frame_features is not None:
+            if pixel_values is not None:
+                raise UserError("frames and pictures in one batch: their placeholders cannot be told apart")
+            assert input_ids is not None, "frames stand in the places of image tokens"
+            if frame_features is None:
+                frame_features = self.frame_features(frame_pixels)
+            input_ids, inputs_embeds = None, self._with_frames(input_ids, frame_features)
+        pictures = {"pixel_values": pixel_values, "pixel_attention_mask": pixel_attention_mask}
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            return_dict=True,
+            **{name: value for name, value in pictures.items() if value is not None},
+            **kwargs,
+        )
+        hidden_BTD = outputs.last_hidden_state
+        if learnt_points is None:
+            logits = self.lm_head(slice_logits_to_keep(hidden_BTD, logits_to_keep))
+        else:
+            logits = self.lm_head(at(hidden_BTD, learnt_points))
+        logits, decisions = self._decided(hidden_BTD, logits, decision_points)
+        return StreamOutput(
+            loss=None if labels is None else self._loss(logits, labels, learnt_points, **kwargs),
+            logits=logits,
+            decisions=decisions,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+        )
+
+    def _with_frames(self, ids_BT: Tensor, features_NID: Tensor) -> Tensor:
+        """Embeddings with the frames' tokens, in order, in the places that are kept for them."""
+        embeds_BTD = self.get_input_embeddings()(ids_BT)  # type: ignore[attr-defined]
+        slots_BT = ids_BT == self.config.image_token_id
+        frames, each = features_NID.shape[:2]
+        if each != frame_tokens(self.config):
+            raise UserError(
+                f"frames of {each} tokens, but this model's have {frame_tokens(self.config)} "
+                f"(frame_grid {self.config.frame_grid or 'native'}): encode the features again for this model"
+            )
+        if (kept := int(slots_BT.sum())) != frames * each:
+            raise UserError(f"{kept} image tokens in the batch, but {frames} frames × {each} = {frames * each} to fill")
+        return embeds_BTD.masked_scatter(slots_BT[..., None], features_NID.to(embeds_BTD))
+
+    def _decided(self, hidden_BTD: Tensor, logits: Tensor, points_M2: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Decisions at points. In training, a batch without points, or without learnt rows, still reaches every
+        trained weight by way of a zero: ranks of a distributed run wait for each other's gradients of each."""
+        if self.config.heads == "none":
+            return logits, None
+        if points_M2 is None and not self.training:
+            return logits, None
+        points = torch.empty((0, 2), dtype=torch.long, device=hidden_BTD.device) if points_M2 is None else points_M2
+        decisions_M2 = self._decisions(at(hidden_BTD, points))
+        if self.training and not len(points):
+            logits = logits + decisions_M2.sum().to(logits)
+        elif self.training and not len(logits):
+            decisions_M2 = decisions_M2 + logits.sum().to(decisions_M2)
+        return logits, None if points_M2 is None else decisions_M2
+
+    def _decisions(self, hidden_MD: Tensor) -> Tensor:
+        with uncast(hidden_MD):
+            logits = self.decisions(hidden_MD)
+            if self.config.heads == "binary":
+                return logits
+            four_M4 = logits + self._token_logits(hidden_MD)
+        return four_M4[:, ::2] - four_M4[:, 1::2]  # yes - no
+
+    def _token_logits(self, hidden_MD: Tensor) -> Tensor:
+        ids = self.config.decision_tokens
+        if type(self.lm_head) is nn.Linear:
+            return hidden_MD.float() @ self.lm_head.weight[ids].float().T
+        return self.lm_head(hidden_MD)[:, ids].float()  # an adapter sits on it: its part counts, so ask it as a whole
+
+    def _loss(self, logits: Tensor, labels: Tensor, learnt_points: Tensor | None, **kwargs: Any) -> Tensor:
+        assert learnt_points is None, "labels are those of all positions; at learnt points the caller has the targets"
+        vocabulary = self.config.text_config.vocab_size
+        return self.loss_function(logits=logits, labels=labels, vocab_size=vocabulary, **kwargs)  # type: ignore[attr-defined]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)  # type: ignore[misc]
+        if isinstance(module, LastLayer):
+            init.constant_(module.bias, math.log(PRIOR / (1 - PRIOR)))
+        elif isinstance(module, TokenDecisions):
+            init.zeros_(module.delta)
+
+    def prepare_inputs_for_generation(self, *args: Any, is_first_iteration: bool | None = False, **kwargs: Any) -> Any:
+        """Frames are in the cache after the first step."""
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            kwargs = {name: value for name, value in kwargs.items() if name not in FRAMES}
+        prepare = super().prepare_inputs_for_generation  # type: ignore[misc]
+        return prepare(*args, is_first_iteration=is_first_iteration, **kwargs)
+
+
+FRAMES = ("frame_pixels", "frame_features")
+
+
+def check(config: Any) -> None:
+    """Of any family: `heads`, `head`, `frame_grid` (None is native), `decision_tokens`, and `connector_side`, G."""
+    if config.heads not in HEADS or config.head not in HEAD:
+        raise UserError(
+            f"heads is one of {', '.join(HEADS)}, not {config.heads}; head is linear or mlp, {config.head=}"
+        )
+    if config.heads == "token" and len(config.decision_tokens or []) != 2 * len(DECISIONS):
+        raise UserError("heads=token needs decision_tokens: the ids of four spare tokens (speak yes, no, dst yes, no)")
+    frame_tokens(config)
+
+
+def frame_tokens(config: Any) -> int:
+    """I, the tokens of a frame."""
+    return tokens_of(config.frame_grid, config.connector_side)
+
+
+def tokens_of(grid: Sequence[int] | None, side: int) -> int:
+    """Tokens that a connector's grid of `side` × `side` is pooled to; coarse to fine, None keeps all."""
+    if grid is None:
+        return side**2
+    if not grid or min(grid) < 1 or list(grid) != sorted(set(grid)):
+        raise UserError(f"frame_grid lists edges from coarse to fine, such as [1, 3], or is native, not {list(grid)}")
+    if max(grid) > side:
+        raise UserError(
+            f"frame_grid {list(grid)} is finer than the {side}×{side} tokens that the model has of a picture; "
+            f"use at most {side}, or native"
+        )
+    return sum(edge**2 for edge in grid)
+
+
+def pooled(grid_NGGD: Tensor, edges: Sequence[int] | None) -> Tensor:
+    """(N, I, D): means over the cells of each coarser grid, row by row, the coarsest grid first."""
+    if edges is None:
+        return grid_NGGD.flatten(1, 2)
+    x_NDGG = grid_NGGD.permute(0, 3, 1, 2)
+    return torch.cat([F.adaptive_avg_pool2d(x_NDGG, edge).flatten(2) for edge in edges], dim=2).transpose(1, 2)
+
+
+def at(hidden_BTD: Tensor, points_P2: Tensor) -> Tensor:
+    """(P, D): the states at points."""
+    rows_P, columns_P = points_P2.to(hidden_BTD.device).unbind(1)
+    return hidden_BTD.flatten(0, 1).index_select(0, rows_P * hidden_BTD.shape[1] + columns_P)
+
+
+def uncast(x: Tensor) -> AbstractContextManager:
+    """Arithmetic in the types that are written here, under autocast too; shapes alone (meta) know no autocast."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return F.linear(x, layer.weight.float(), layer.bias.float())

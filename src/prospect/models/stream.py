@@ -1,0 +1,120 @@
+"""From a plain vision-language model to one that watches streams."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from prospect.errors import UserError
+from prospect.models.decisions import DECISIONS, StreamModel
+from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
+
+if TYPE_CHECKING:
+    from prospect.models.vlm import VLM
+
+log = logging.getLogger(__name__)
+
+RECORD = "stream.json"  # beside an adapter: what its base must become before the adapter fits
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a model sees frames and decides at them. `head` is the shape of the binary heads."""
+
+    heads: Literal["binary", "token", "none"] = "binary"
+    head: Literal["linear", "mlp"] = "linear"
+    frame_grid: list[int] | Literal["native"] = field(default_factory=lambda: [1])
+
+    @property
+    def edges(self) -> list[int] | None:
+        """The grid as a model's configuration has it."""
+        return None if self.frame_grid == "native" else list(self.frame_grid)
+
+
+def settings_of(config: Any) -> StreamSettings:
+    return StreamSettings(config.heads, config.head, "native" if config.frame_grid is None else config.frame_grid)
+
+
+def record_of(config: Any) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ("heads", "head", "frame_grid", "decision_tokens")}
+
+
+def for_streams(vlm: VLM, seed: int = 0) -> VLM:
+    """The same model with frames and decisions; its weights move over, the heads are new and follow from `seed`.
+
+    The plain model must not be used any more. One that already watches streams is returned as it is, if its settings
+    are those that were asked for.
+    """
+    if isinstance(vlm.bare, StreamModel):
+        found = settings_of(vlm.bare.config)
+        _check_agreed(vlm.stream, found)
+        return replace(vlm, stream=found)
+    settings = vlm.stream or StreamSettings()
+    if vlm.adapter_base:
+        from prospect.models.adapt import merged  # which itself needs to know what a VLM is
+
+        log.warning("the model has an adapter and no heads: the adapter is merged into its base first")
+        vlm = merged(vlm)
+    tokens = decision_tokens(vlm.tokenizer) if settings.heads == "token" else None
+    record = {**vars(settings), "frame_grid": settings.edges, "decision_tokens": tokens}
+    return replace(vlm, model=watching(vlm.model, record, seed), stream=settings)
+
+
+def watching(plain: PreTrainedModel, record: dict[str, Any], seed: int) -> PreTrainedModel:
+    """A plain model's modules in the class for streams: nothing is copied but the configuration."""
+    values = {name: value for name, value in plain.config.to_dict().items() if name != "model_type"}
+    config = DSTSmolVLMConfig(**{**values, **record, "architectures": None})
+    for name in plain.config.sub_configs:  # the very objects, which the modules hold too
+        setattr(config, name, getattr(plain.config, name))
+    with torch.device("meta"):
+        model: Any = DSTSmolVLMForConditionalGeneration._from_config(
+            config, dtype=plain.dtype, attn_implementation=plain.config._attn_implementation
+        )
+    heads = model.decisions if config.heads != "none" else None
+    for name, child in plain.named_children():
+        setattr(model, name, child)
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel) and module.config is plain.config:
+            module.config = model.config
+    if heads is not None:
+        model.decisions = _sown(model, heads, plain.device, seed)
+    model.generation_config = plain.generation_config
+    return model.train(plain.training)
+
+
+def _sown(model: Any, heads: torch.nn.Module, device: torch.device, seed: int) -> torch.nn.Module:
+    """Heads with the same numbers on every device."""
+    if device.type == "meta":
+        return heads
+    heads = heads.to_empty(device="cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in [*heads.children(), heads]:
+            model._init_weights(module)
+    return heads.to(device)
+
+
+def decision_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids of the first four spare special tokens: speak yes, speak no, dst yes, dst no."""
+    vocabulary, wanted = tokenizer.get_vocab(), 2 * len(DECISIONS)
+    names = [name for number in range(wanted) if (name := f"<|reserved_special_token_{number}|>") in vocabulary]
+    if len(names) < wanted:
+        raise UserError(f"heads=token needs {wanted} spare tokens (<|reserved_special_token_0|> …), not {len(names)}")
+    return [vocabulary[name] for name in names]
+
+
+def _check_agreed(asked: StreamSettings | None, found: StreamSettings) -> None:
+    if asked is None:
+        return
+    idle = {"head"} if asked.heads == found.heads != "binary" else set()  # the shape of heads that aren't there
+    wrong = [
+        f"model.stream.{name}={value} (it is {vars(found)[name]})"
+        for name, value in (vars(asked) | {"frame_grid": asked.edges or "native"}).items()
+        if name not in idle and value != vars(found)[name]
+    ]
+    if wrong:
+        raise UserError(f"the model was trained for streams of other settings than asked for: {', '.join(wrong)}")
