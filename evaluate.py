@@ -31,10 +31,12 @@ def evaluate(
 
     from prospect.evaluation.score import score
     from prospect.models.loading import trained
-    from prospect.models.stream import for_task
+    from prospect.models.stream import for_streams
     from prospect.runs.results import write_results
 
-    vlm = for_task(trained(run, model) if run else build(model), dataset.task, seed)
+    vlm = trained(run, model) if run else build(model)
+    if dataset.task == "stream":
+        vlm = for_streams(vlm, seed)
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):
         scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"))

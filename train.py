@@ -24,11 +24,14 @@ def train(
         dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
 
     from prospect.evaluation.score import progress, score
-    from prospect.models.stream import for_task
+    from prospect.models.stream import for_streams
     from prospect.runs.results import write_results
 
     with run.time("build"):
-        vlm = build(adapt)(for_task(build(model), dataset.task, seed))
+        vlm = build(model)
+        if dataset.task == "stream":
+            vlm = for_streams(vlm, seed)
+        vlm = build(adapt)(vlm)
         objective = build(loss)
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":

@@ -114,7 +114,7 @@ class VLM:
             if ".original_module." in name:  # PEFT keeps the untrained twin of a module that it trains fully
                 continue
             size = parameter.numel()
-            counts.update({"total": size, "trainable": size * parameter.requires_grad, _part(name): size})
+            counts.update({"total": size, "trainable": size * parameter.requires_grad, part_of(name): size})
         return dict(counts)
 
 
@@ -141,7 +141,7 @@ def _without_adapter(model: Any) -> PreTrainedModel:
     return model.unload()
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
     if "decisions" in name.split("."):
         return "heads"
     return "vision" if ".vision_model." in name else "connector" if ".connector." in name else "language"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prospect.conversation.sample import Sample
-from prospect.conversation.segments import Encoded, encode
+from prospect.conversation.segments import CHANNELS, NUMBER, Encoded, encode
+from prospect.conversation.split import split
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
 from prospect.training.collate import Item
@@ -42,26 +43,50 @@ def audited(
     limit = max_length or vlm.max_length
     items: list[Item] = []
     wrong: list[str] = []
-    for index, sample in enumerate(samples):
-        encoded = encode(vlm.chat(sample), vlm.tokenizer, f"{where}[{index}] {sample.id}")
-        wrong += [f"{where}[{index}] ({sample.id}): {fault}" for fault in faults(vlm, sample, encoded, limit)]
-        items.append(Item(sample, encoded))
+    for index, whole in enumerate(samples):
+        for sample, encoded in parts(vlm, whole, limit, f"{where}[{index}] {whole.id}"):
+            wrong += [f"{where}[{index}] ({sample.id}): {fault}" for fault in faults(vlm, sample, encoded, limit)]
+            items.append(Item(sample, encoded))
     return items, wrong
+
+
+def parts(vlm: VLM, sample: Sample, limit: int, name: str) -> Iterator[tuple[Sample, Encoded]]:
+    """A sample with its tokens; a stream that is too long as the parts that fit."""
+    encoded = encode(vlm.chat(sample), vlm.tokenizer, name)
+    if len(encoded) <= limit or not sample.frames:
+        yield sample, encoded
+        return
+    for part in split(sample, limit, lambda shorter: len(encode(vlm.chat(shorter), vlm.tokenizer, name))):
+        yield part, encode(vlm.chat(part), vlm.tokenizer, name)
 
 
 def faults(vlm: VLM, sample: Sample, encoded: Encoded, limit: int) -> list[str]:
     found = [_nothing_learnt(encoded), _images(vlm, sample, encoded), _length(encoded, limit)]
-    return [fault for fault in (*found, _targets(vlm, sample, encoded)) if fault]
+    return [fault for fault in (*found, _targets(vlm, sample, encoded), _decisions(sample, encoded)) if fault]
 
 
 def _nothing_learnt(encoded: Encoded) -> str | None:
-    return None if any(encoded.channels) else "no token is learnt; it needs an assistant turn"
+    return None if encoded.numbers.any() or len(encoded.points) else "no token is learnt; it needs an assistant turn"
 
 
 def _images(vlm: VLM, sample: Sample, encoded: Encoded) -> str | None:
     slots = encoded.ids.count(vlm.image_token_id)
     features = sum(vlm.images.features(picture) for picture in sample.pictures)
+    features += vlm.frame_tokens * sum(len(frames) for frames in sample.frames)
     return None if slots == features else f"{slots} image tokens against {features} image features"
+
+
+def _decisions(sample: Sample, encoded: Encoded) -> str | None:
+    """One decision for every learnt frame, on an image token, and as many of each kind as there are learnt turns."""
+    frames = sum(len(turn.frames) for turn in sample.turns if turn.role == "frames" and turn.learn)
+    speak, dst = encoded.right.sum(axis=0).tolist()
+    turns = {role: sum(turn.role == role and turn.learn for turn in sample.turns) for role in ("assistant", "dst")}
+    if not frames or (len(encoded.points), speak, dst) == (frames, turns["assistant"], turns["dst"]):
+        return None
+    return (
+        f"{len(encoded.points)} decisions, {speak} of them to speak and {dst} to update, against {frames} learnt frames, "
+        f"{turns['assistant']} utterances and {turns['dst']} updates"
+    )
 
 
 def _length(encoded: Encoded, limit: int) -> str | None:
@@ -85,12 +110,14 @@ def _targets(vlm: VLM, sample: Sample, encoded: Encoded) -> str | None:
 
 
 def summary(items: Sequence[Item]) -> LabelSummary:
-    channels = Counter(channel for item in items for channel in item.encoded.channels if channel is not None)
+    channels = Counter(
+        {name: sum(int((item.encoded.numbers == NUMBER[name]).sum()) for item in items) for name in CHANNELS}
+    )
     lengths = [len(item.encoded) for item in items]
     return LabelSummary(
         samples=len(items),
         tokens=sum(lengths),
         learnt=channels.total(),
         longest=max(lengths, default=0),
-        by_channel=dict(channels),
+        by_channel={name: count for name, count in channels.items() if count},
     )
