@@ -238,6 +238,25 @@ def test_a_question_goes_along_until_it_is_answered():
     ]
 
 
+def test_whole_turns_come_first_and_then_those_before_a_question():
+    silence = stream(seen(0, 60), seen(60, 200))
+    assert flat(split(silence, 100, counted, overlap=0)[0]) == ["0-60"]
+    question = stream(seen(0, 50), user("Q?"), seen(50, 60), seen(60, 200))
+    assert flat(split(question, 100, counted, overlap=0)[0]) == ["0-50"]
+
+
+def test_a_part_is_not_ended_early_without_a_question():
+    parts = split(stream(seen(0, 30), seen(30, 96), says("B")), 100, counted, overlap=0)
+    assert [flat(part) for part in parts] == [["0-30", "30-90"], ["90-96", "B"]]
+
+
+def test_a_question_that_the_context_shows_is_there_once():
+    parts = split(stream(seen(0, 30), user("Q?"), seen(30, 60), seen(60, 200)), 100, counted, overlap=20)
+    # Half of the room of 90 is 45: the question and 35 frames
+    assert flat(parts[0]) == ["0-30", "Q?", "30-60"]
+    assert flat(parts[1]) == ["(25-30)", "(Q?)", "(30-60)", "60-105"]
+
+
 def test_the_latest_questions_come_first_where_not_all_have_room():
     asked = [user(f"Q{number}?") for number in range(5)]
     parts = split(stream(seen(0, 1), *asked, seen(1, 100), says("B")), 100, counted, overlap=5)
@@ -257,8 +276,10 @@ def test_an_overlap_gives_way_to_what_must_be_learnt():
     whole = stream(
         seen(0, 90), user("a"), user("b"), user("c"), user("d"), user("e"), user("f"), seen(90, 91), says("B")
     )
-    parts = split(whole, 100, counted, overlap=10)
+    measured = []
+    parts = split(whole, 100, lambda sample: measured.append(counted(sample)) or measured[-1], overlap=10)
     assert flat(parts[1]) == ["(71-90)", "a", "b", "c", "d", "e", "f", "90-91", "B"]
+    assert [tokens for tokens in measured if tokens > 100] == [171]  # where turns add up no part is made in vain
 
 
 def test_what_cannot_fit_is_named_with_both_numbers():
@@ -290,6 +311,13 @@ def test_a_stream_without_a_task_or_a_prompt():
     parts = split(Sample("captions", (seen(0, 30), says("A"), seen(30, 60), says("B"))), 60, counted, overlap=5)
     assert [part.turns[0].role for part in parts] == ["frames", "frames"]
     assert [part.task for part in parts] == [None, None]
+
+
+def test_every_part_has_the_whole_prompt():
+    system = (Turn("system", ("Help.",)), Turn("system", ("Be brief.",)))
+    parts = split(Sample("clip-7", (*system, seen(0, 150)), task=TASK), 100, counted, overlap=0)
+    assert [part.turns[:2] for part in parts] == [system, system]
+    assert [len(part.turns) for part in parts] == [3, 3]
 
 
 def test_the_work_grows_with_the_length(length):

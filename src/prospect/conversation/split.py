@@ -209,9 +209,12 @@ class _Stream:
         whole = [at for at in range(full, first, -1) if self.moments[at].place != self.moments[at - 1].place]
         cut = whole[0] if whole and whole[0] >= half else full
         calm = next((at for at in whole if not self.asked[at]), None)
-        if calm is None or calm >= half or not self.asked[cut]:
-            return calm if calm is not None and calm >= half else cut
-        return calm if self._full(calm, limit, *self._context(calm, limit)) > self.answers[cut] else cut
+        if calm is not None and (calm >= half or (self.asked[cut] and self._reaches(calm, self.answers[cut], limit))):
+            return calm
+        return cut
+
+    def _reaches(self, first: int, moment: int, limit: int) -> bool:
+        return self._full(first, limit, *self._context(first, limit)) > moment
 
     def _part(self, first: int, stop: int, start: int, questions: tuple[int, ...]) -> Sample:
         context = [*(self.sample.turns[place] for place in questions), *self._turns(start, first)]
