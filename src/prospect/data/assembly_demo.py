@@ -31,7 +31,7 @@ def assembly101_dst_demo(
     folder: str | None = None,
     train: int = 200,
     val: int = 40,
-    test: int = 40,
+    test: int = 60,
     preset: Literal["easy", "default", "hard"] = "easy",
     seed: int = 0,
     captions: float = 0.12,
