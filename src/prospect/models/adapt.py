@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 # A bare `q_proj` would hit the vision tower as well, which has layers of the same names.
 LANGUAGE_PROJECTIONS = r"model\.text_model\..*\.(q|k|v|o|gate|up|down)_proj"
+HEADS = "decisions"  # the module of a model that watches streams
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv2d)
 
 
@@ -46,6 +47,7 @@ def lora(
     """Freeze the model and train low-rank updates of `targets`, and the modules in `train` as a whole.
 
     Both are regular expressions that must match a module's whole path. An adapter that is already there is merged.
+    The heads of a model that watches streams are always trained as a whole.
     """
     if rank < 1:
         raise UserError(f"adapt.rank must be at least 1, not {rank}")
@@ -54,7 +56,8 @@ def lora(
     vlm = merged(vlm)
     targets = [LANGUAGE_PROJECTIONS] if targets is None else list(targets)
     _check_targets(targets, vlm.model)
-    whole = _outermost(_matches(list(train or []), vlm.model, "adapt.train"))
+    heads = [name for name, _ in vlm.model.named_children() if name == HEADS]
+    whole = _outermost([*_matches(list(train or []), vlm.model, "adapt.train"), *heads])
     _check_untied([*_matches(targets, vlm.model, "adapt.targets"), *whole], vlm.model)
     config = LoraConfig(
         r=rank,
@@ -111,6 +114,8 @@ def _check_targets(targets: list[str], model: PreTrainedModel) -> None:
         )
     for name in _matches(targets, model, "adapt.targets"):
         module = model.get_submodule(name)
+        if name.split(".")[0] == HEADS:
+            raise UserError(f"adapt.targets: {name} belongs to the heads, which are trained as a whole; leave it out")
         if not isinstance(module, ADAPTABLE):
             raise UserError(
                 f"adapt.targets: {name} is a {type(module).__name__}, which LoRA cannot adapt; let the pattern end at "

@@ -131,7 +131,8 @@ class StreamModel:
             assert input_ids is not None, "frames stand in the places of image tokens"
             if frame_features is None:
                 frame_features = self.frame_features(frame_pixels)
-            input_ids, inputs_embeds = None, self._with_frames(input_ids, frame_features)
+            inputs_embeds = self._with_frames(input_ids, frame_features)
+            input_ids = None
         pictures = {"pixel_values": pixel_values, "pixel_attention_mask": pixel_attention_mask}
         outputs = self.model(
             input_ids=input_ids,
@@ -221,6 +222,11 @@ class StreamModel:
             kwargs = {name: value for name, value in kwargs.items() if name not in FRAMES}
         prepare = super().prepare_inputs_for_generation  # type: ignore[misc]
         return prepare(*args, is_first_iteration=is_first_iteration, **kwargs)
+
+    def _expand_inputs_for_generation(self, expand_size: int = 1, **kwargs: Any) -> Any:
+        if expand_size > 1 and any(kwargs.get(name) is not None for name in FRAMES):
+            raise UserError("from frames one answer at a time is generated: no beams, num_return_sequences=1")
+        return super()._expand_inputs_for_generation(expand_size=expand_size, **kwargs)  # type: ignore[misc]
 
 
 FRAMES = ("frame_pixels", "frame_features")

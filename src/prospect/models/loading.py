@@ -23,7 +23,7 @@ from prospect.models import dst_smolvlm  # noqa: F401  (the Auto classes must kn
 from prospect.models.base import Base, base_of
 from prospect.models.images import IMAGE, ImageSettings, layout_of
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings
+from prospect.models.stream import StreamSettings, fitted
 from prospect.models.vlm import VLM, no_bars
 from prospect.models.words import CHAT_TEMPLATE, END, PAD, token_id
 
@@ -85,7 +85,7 @@ def loaded(
     images = layout_of(folder, tokens_a_tile(model.config)).adjusted(image)
     vlm = VLM(model, tokenizer or tokenizer_of(folder), images, origin, base, stream)
     if base:
-        vlm.model = PeftModel.from_pretrained(model, folder)
+        vlm.model = PeftModel.from_pretrained(fitted(model, folder), folder)
     vlm.model.to(placed(device)).eval()
     agreed(vlm)
     return vlm

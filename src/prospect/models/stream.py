@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from prospect.errors import UserError
@@ -39,7 +42,27 @@ def settings_of(config: Any) -> StreamSettings:
     return StreamSettings(config.heads, config.head, "native" if config.frame_grid is None else config.frame_grid)
 
 
-def record_of(config: Any) -> dict[str, Any]:
+def write_record(config: Any, adapter: Path) -> None:
+    (adapter / RECORD).write_text(json.dumps(_record(config), indent=2) + "\n")
+
+
+def fitted(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """The base of an adapter as the adapter knew it: made to watch streams, if it was."""
+    if not (adapter / RECORD).is_file():
+        return base
+    record = json.loads((adapter / RECORD).read_text())
+    if not isinstance(base, StreamModel):
+        base = watching(base, record, seed=0)  # the adapter brings its own heads, whole
+    if _record(base.config) != record:
+        raise UserError(f"{adapter}: its base watches streams with {_record(base.config)}, the adapter with {record}")
+    with safe_open(adapter / "adapter_model.safetensors", "pt") as weights:
+        names = list(weights.keys())
+    if record["heads"] != "none" and not any(".decisions." in name for name in names):
+        raise UserError(f"{adapter}: the adapter lacks the weights of its heads ({record['heads']})")
+    return base
+
+
+def _record(config: Any) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ("heads", "head", "frame_grid", "decision_tokens")}
 
 

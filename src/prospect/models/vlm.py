@@ -23,7 +23,7 @@ from prospect.models.base import INSIDE, Base, base_inside
 from prospect.models.decisions import StreamModel, frame_tokens, tokens_of
 from prospect.models.frames import FrameLayout, frame_layout
 from prospect.models.images import ImageLayout
-from prospect.models.stream import StreamSettings
+from prospect.models.stream import StreamSettings, write_record
 
 
 @dataclass
@@ -104,6 +104,8 @@ class VLM:
         self.model.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         base.write(folder)
+        if isinstance(self.bare, StreamModel):
+            write_record(self.bare.config, folder)
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters in total, trainable, and by part. Tied weights count once."""
