@@ -12,8 +12,9 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from prospect.errors import UserError
 from prospect.models.adapt import lora
-from prospect.models.decisions import at, pooled, tokens_of
+from prospect.models.decisions import at
 from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
+from prospect.models.grids import pooled, tokens_of
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
@@ -101,7 +102,7 @@ def test_counts_that_disagree_are_named():
     inputs = with_frames(vlm)
     with pytest.raises(UserError, match="4 image tokens in the batch, but 3 frames × 1 = 3"):
         vlm.model(input_ids=inputs["input_ids"], frame_pixels=inputs["frame_pixels"][:3])
-    with pytest.raises(UserError, match="frames of 2 tokens, but this model's have 1"):
+    with pytest.raises(UserError, match="frames of 2 tokens × 96, but this model's are of 1 × 96"):
         vlm.model(input_ids=inputs["input_ids"], frame_features=torch.zeros(2, 2, 96))
     with pytest.raises(UserError, match="frames and pictures in one batch"):
         vlm.model(**inputs, pixel_values=torch.zeros(1, 1, 3, 32, 32))

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from prospect.errors import UserError
 from prospect.models.adapt import full, lora, merged
-from prospect.models.decisions import BinaryDecisions, StreamModel, TokenDecisions
+from prospect.models.decisions import StreamModel
 from prospect.models.export import export
+from prospect.models.heads import BinaryDecisions, TokenDecisions
 from prospect.models.smolvlm import architecture, smolvlm2
 from prospect.models.stream import StreamSettings, decision_tokens, for_streams
 from prospect.models.tiny import tiny

@@ -9,26 +9,20 @@ points, M decision points. A point is (row, column) of a position.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import initialization as init
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.utils import ModelOutput, can_return_tuple
 
 from prospect.errors import UserError
+from prospect.models.grids import pooled, tokens_of
+from prospect.models.heads import DECISIONS, BinaryDecisions, TokenDecisions, begin, uncast
 
 HEADS, HEAD = ("binary", "token", "none"), ("linear", "mlp")
-DECISIONS = ("speak", "dst")  # the columns of `decisions`
-# An untrained assistant should be silent: events are rare, and a loss that does not balance the classes would spend its
-# first steps on learning just that. A balanced loss undoes it within a few steps.
-PRIOR = 0.1
+FRAMES = ("frame_pixels", "frame_features")
 
 
 @dataclass
@@ -44,42 +38,6 @@ class StreamOutput(ModelOutput):
     image_hidden_states: Any = None
 
 
-class LastLayer(nn.Linear):
-    """A layer whose bias starts at the prior."""
-
-
-class BinaryDecisions(nn.Module):
-    """Two logits from a hidden state. Computed in float32, whatever type the weights have."""
-
-    def __init__(self, width: int, head: str):
-        super().__init__()
-        # The mlp is as wide as what it reads, so that nothing is squeezed out before its one bend; SiLU as in the
-        # language model's own layers.
-        self.hidden = nn.Linear(width, width) if head == "mlp" else None
-        self.out = LastLayer(width, len(DECISIONS))
-
-    def forward(self, hidden_MD: Tensor) -> Tensor:
-        hidden_MD = hidden_MD.float()
-        if self.hidden is not None:
-            hidden_MD = F.silu(_linear(self.hidden, hidden_MD))
-        return _linear(self.out, hidden_MD)
-
-
-class TokenDecisions(nn.Module):
-    """What is learnt on top of the LM head's rows of four spare tokens: speak yes, speak no, dst yes, dst no.
-
-    The rows belong to the LM head, which an adapter leaves alone and which may be tied to the embeddings. A delta of
-    our own can be learnt and saved in every adaptation mode.
-    """
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.delta = nn.Parameter(torch.zeros(2 * len(DECISIONS), width))
-
-    def forward(self, hidden_MD: Tensor) -> Tensor:
-        return hidden_MD.float() @ self.delta.float().T
-
-
 class StreamModel:
     """Beside a `…ForConditionalGeneration`: frames in, the LM head on learnt rows only, decisions out."""
 
@@ -87,6 +45,8 @@ class StreamModel:
     model: Any
     lm_head: Any
     training: bool
+    get_submodule: Any
+    tower: tuple[str, ...]  # the family's: paths of the modules that make frames into features
 
     def __init__(self, config: Any):
         check(config)
@@ -165,10 +125,10 @@ class StreamModel:
         """Embeddings with the frames' tokens, in order, in the places that are kept for them."""
         embeds_BTD = self.get_input_embeddings()(ids_BT)  # type: ignore[attr-defined]
         slots_BT = ids_BT == self.config.image_token_id
-        frames, each = features_NID.shape[:2]
-        if each != frame_tokens(self.config):
+        frames, each, width = features_NID.shape
+        if (each, width) != (tokens := frame_tokens(self.config), embeds_BTD.shape[2]):
             raise UserError(
-                f"frames of {each} tokens, but this model's have {frame_tokens(self.config)} "
+                f"frames of {each} tokens × {width}, but this model's are of {tokens} × {embeds_BTD.shape[2]} "
                 f"(frame_grid {self.config.frame_grid or 'native'}): encode the features again for this model"
             )
         if (kept := int(slots_BT.sum())) != frames * each:
@@ -211,10 +171,7 @@ class StreamModel:
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[misc]
-        if isinstance(module, LastLayer):
-            init.constant_(module.bias, math.log(PRIOR / (1 - PRIOR)))
-        elif isinstance(module, TokenDecisions):
-            init.zeros_(module.delta)
+        begin(module)
 
     def prepare_inputs_for_generation(self, *args: Any, is_first_iteration: bool | None = False, **kwargs: Any) -> Any:
         """Frames are in the cache after the first step."""
@@ -223,13 +180,13 @@ class StreamModel:
         prepare = super().prepare_inputs_for_generation  # type: ignore[misc]
         return prepare(*args, is_first_iteration=is_first_iteration, **kwargs)
 
-    def _expand_inputs_for_generation(self, expand_size: int = 1, **kwargs: Any) -> Any:
+    def _expand_inputs_for_generation(
+        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Any = None, **kwargs: Any
+    ) -> Any:
         if expand_size > 1 and any(kwargs.get(name) is not None for name in FRAMES):
             raise UserError("from frames one answer at a time is generated: no beams, num_return_sequences=1")
-        return super()._expand_inputs_for_generation(expand_size=expand_size, **kwargs)  # type: ignore[misc]
-
-
-FRAMES = ("frame_pixels", "frame_features")
+        expand = super()._expand_inputs_for_generation  # type: ignore[misc]
+        return expand(expand_size, is_encoder_decoder, input_ids, **kwargs)
 
 
 def check(config: Any) -> None:
@@ -248,38 +205,7 @@ def frame_tokens(config: Any) -> int:
     return tokens_of(config.frame_grid, config.connector_side)
 
 
-def tokens_of(grid: Sequence[int] | None, side: int) -> int:
-    """Tokens that a connector's grid of `side` × `side` is pooled to; coarse to fine, None keeps all."""
-    if grid is None:
-        return side**2
-    if not grid or min(grid) < 1 or list(grid) != sorted(set(grid)):
-        raise UserError(f"frame_grid lists edges from coarse to fine, such as [1, 3], or is native, not {list(grid)}")
-    if max(grid) > side:
-        raise UserError(
-            f"frame_grid {list(grid)} is finer than the {side}×{side} tokens that the model has of a picture; "
-            f"use at most {side}, or native"
-        )
-    return sum(edge**2 for edge in grid)
-
-
-def pooled(grid_NGGD: Tensor, edges: Sequence[int] | None) -> Tensor:
-    """(N, I, D): means over the cells of each coarser grid, row by row, the coarsest grid first."""
-    if edges is None:
-        return grid_NGGD.flatten(1, 2)
-    x_NDGG = grid_NGGD.permute(0, 3, 1, 2)
-    return torch.cat([F.adaptive_avg_pool2d(x_NDGG, edge).flatten(2) for edge in edges], dim=2).transpose(1, 2)
-
-
 def at(hidden_BTD: Tensor, points_P2: Tensor) -> Tensor:
     """(P, D): the states at points."""
     rows_P, columns_P = points_P2.to(hidden_BTD.device).unbind(1)
     return hidden_BTD.flatten(0, 1).index_select(0, rows_P * hidden_BTD.shape[1] + columns_P)
-
-
-def uncast(x: Tensor) -> AbstractContextManager:
-    """Arithmetic in the types that are written here, under autocast too; shapes alone (meta) know no autocast."""
-    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
-
-
-def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    return F.linear(x, layer.weight.float(), layer.bias.float())

@@ -28,6 +28,7 @@ class DSTSmolVLMConfig(SmolVLMConfig):
 
 class DSTSmolVLMForConditionalGeneration(StreamModel, SmolVLMForConditionalGeneration):
     config_class = DSTSmolVLMConfig
+    tower = ("model.vision_model", "model.connector")
 
     def feature_grid(self, frame_pixels_NCHW: Tensor) -> Tensor:
         """Unlike the base class this drops no frame, not even one whose pixels are all exactly 0."""

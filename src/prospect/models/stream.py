@@ -13,8 +13,9 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from prospect.errors import UserError
-from prospect.models.decisions import DECISIONS, StreamModel
+from prospect.models.decisions import StreamModel
 from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
+from prospect.models.heads import DECISIONS
 
 if TYPE_CHECKING:
     from prospect.models.vlm import VLM

@@ -20,8 +20,9 @@ from prospect.conversation.sample import Frames, Sample
 from prospect.conversation.segments import Segment
 from prospect.errors import UserError
 from prospect.models.base import INSIDE, Base, base_inside
-from prospect.models.decisions import StreamModel, frame_tokens, tokens_of
+from prospect.models.decisions import StreamModel, frame_tokens
 from prospect.models.frames import FrameLayout, frame_layout
+from prospect.models.grids import tokens_of
 from prospect.models.images import ImageLayout
 from prospect.models.stream import StreamSettings, write_record
 
