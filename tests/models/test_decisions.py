@@ -1,20 +1,14 @@
 """Frames become exactly the tokens that are kept for them; logits and decisions are those of a full forward."""
 
-import copy
 import socket
 
 import pytest
 import torch
 import torch.multiprocessing as processes
-from hypothesis import given
-from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModelForImageTextToText
 
 from prospect.errors import UserError
 from prospect.models.adapt import lora
 from prospect.models.decisions import at
-from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
-from prospect.models.grids import pooled, tokens_of
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
@@ -36,39 +30,6 @@ def with_frames(vlm: VLM, frames: int = 2, seed: int = 3) -> dict[str, torch.Ten
         "input_ids": ids,
         "frame_pixels": torch.randn(2 * frames, 3, 32, 32, generator=torch.Generator().manual_seed(seed)),
     }
-
-
-# --- pooling
-
-
-@given(st.integers(1, 9), st.data())
-def test_pooling_is_the_mean_over_cells(side, data):
-    edges = sorted(data.draw(st.sets(st.integers(1, side), min_size=1, max_size=3)))
-    grid = torch.randn(2, side, side, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(side))
-    expected = []
-    for edge in edges:
-        for row in range(edge):
-            for column in range(edge):
-                rows = slice(row * side // edge, -(-(row + 1) * side // edge))
-                columns = slice(column * side // edge, -(-(column + 1) * side // edge))
-                expected.append(grid[:, rows, columns].mean(dim=(1, 2)))
-    got = pooled(grid, edges)
-    assert got.shape[1] == tokens_of(edges, side) == len(expected)
-    assert torch.allclose(got, torch.stack(expected, dim=1))
-
-
-def test_native_keeps_the_connectors_tokens_in_their_order():
-    vlm = watching(StreamSettings(frame_grid="native"), scale_factor=1)
-    pixels = torch.randn(3, 3, 32, 32)
-    own = vlm.model.get_image_features(pixels[None]).pooler_output[0].view(3, 16, -1)
-    assert torch.equal(vlm.model.frame_features(pixels), own)
-    assert vlm.frame_tokens == 16
-
-
-@pytest.mark.parametrize("grid", [[], [0], [2, 1], [2, 2], [1, 5]])
-def test_grids_that_mean_nothing_are_refused(grid):
-    with pytest.raises(UserError, match="frame_grid"):
-        tokens_of(grid, side=4)
 
 
 # --- frames in
@@ -233,60 +194,6 @@ def test_several_answers_from_the_same_frames_are_refused():
     vlm = watching()
     with pytest.raises(UserError, match="one answer"):
         vlm.model.generate(**with_frames(vlm), max_new_tokens=2, do_sample=True, num_return_sequences=2)
-
-
-# --- folders
-
-
-def test_a_base_folder_loads_with_fresh_heads(tmp_path):
-    plain = tiny(device="cpu", scale_factor=1)
-    plain.save(tmp_path)
-    options = {"output_loading_info": True, "frame_grid": [1, 2]}
-    model, found = DSTSmolVLMForConditionalGeneration.from_pretrained(tmp_path, **options)
-    assert found["missing_keys"] == {"decisions.out.weight", "decisions.out.bias"}
-    assert not found["unexpected_keys"]
-    assert model.config.frame_grid == [1, 2]
-    state = model.state_dict()
-    assert all(torch.equal(state[name], value) for name, value in plain.model.state_dict().items())
-    assert model.decisions.out.bias[0].sigmoid().item() == pytest.approx(0.1)
-    assert model.decisions.out.weight.std() > 0
-    assert model.lm_head.weight is model.get_input_embeddings().weight
-
-
-@pytest.mark.parametrize("settings", KINDS)
-def test_the_auto_classes_know_an_own_folder(tmp_path, settings):
-    vlm = watching(settings)
-    vlm.save(tmp_path)
-    config = AutoConfig.from_pretrained(tmp_path)
-    assert isinstance(config, DSTSmolVLMConfig)
-    assert (config.heads, config.frame_grid) == (settings.heads, [1])
-    model, found = AutoModelForImageTextToText.from_pretrained(tmp_path, output_loading_info=True)
-    assert not found["missing_keys"]
-    assert not found["unexpected_keys"]
-    assert type(model) is DSTSmolVLMForConditionalGeneration
-    inputs = with_frames(vlm) | {"decision_points": DECIDED}
-    assert torch.equal(model(**inputs).decisions, vlm.model(**inputs).decisions)
-
-
-def test_untied_embeddings_stay_untied(tmp_path):
-    plain = tiny(device="cpu")
-    for config in (plain.model.config, plain.model.config.text_config):
-        config.tie_word_embeddings = False
-    plain.model.lm_head.weight = torch.nn.Parameter(torch.randn(plain.model.lm_head.weight.shape))
-    vlm = for_streams(plain)
-    vlm.save(tmp_path)
-    again = tiny(path=str(tmp_path), device="cpu").model
-    assert again.lm_head.weight is not again.get_input_embeddings().weight
-    assert torch.equal(again.lm_head.weight, vlm.model.lm_head.weight)
-
-
-@pytest.mark.parametrize("wrong", [{"heads": "both"}, {"head": "deep"}, {"heads": "token"}, {"frame_grid": [3]}])
-def test_settings_that_mean_nothing_are_refused(wrong):
-    config = copy.deepcopy(watching().model.config)
-    for name, value in wrong.items():
-        setattr(config, name, value)
-    with pytest.raises(UserError, match=r"heads|head|frame_grid"):
-        DSTSmolVLMForConditionalGeneration(config)
 
 
 # --- several processes

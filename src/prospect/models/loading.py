@@ -21,9 +21,10 @@ from transformers import (
 from prospect.errors import UserError
 from prospect.models import dst_smolvlm  # noqa: F401  (the Auto classes must know it)
 from prospect.models.base import Base, base_of
+from prospect.models.decisions import StreamModel
 from prospect.models.images import IMAGE, ImageSettings, layout_of
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings, fitted
+from prospect.models.stream import StreamSettings, fitted, settings_of
 from prospect.models.vlm import VLM, no_bars
 from prospect.models.words import CHAT_TEMPLATE, END, PAD, token_id
 
@@ -87,6 +88,8 @@ def loaded(
     if base:
         vlm.model = PeftModel.from_pretrained(fitted(model, folder), folder)
     vlm.model.to(placed(device)).eval()
+    if isinstance(vlm.bare, StreamModel) and stream is None:
+        vlm.stream = settings_of(vlm.bare.config)
     agreed(vlm)
     return vlm
 
