@@ -19,7 +19,7 @@ from prospect.data.clip_files import LIST
 from prospect.data.clips import assembly101_dst
 from prospect.data.dataset import Dataset
 from prospect.data.frames import write_frames
-from prospect.data.png import png_of
+from prospect.data.png import indexed_png
 from prospect.errors import UserError
 
 GENERATOR = 1  # raise it with every change of what is drawn or written: old caches are then left alone
@@ -95,7 +95,7 @@ def _encoded(frame: np.ndarray) -> bytes:
 @lru_cache(maxsize=512)
 def _png(pixels: bytes, shape: tuple[int, int]) -> bytes:
     """Stages of a story are stretches of equal frames."""
-    return png_of(np.frombuffer(pixels, np.uint8).reshape(*shape, 3))
+    return indexed_png(np.frombuffer(pixels, np.uint8).reshape(*shape, 3))
 
 
 def _captions(folder: Path, count: int, preset: str, seed: int) -> Iterator[dict[str, Any]]:

@@ -169,9 +169,19 @@ def _spanned(turn: dict) -> bool:
 
 
 def _tiles(clip: Clip) -> Iterator[Flaw]:
-    """The explicit spans of the older form: they should tile the clip, and end at the frame of what follows them."""
+    """The explicit spans of the older form: they should tile the clip, and end where what follows them happens."""
     if not clip.spans:
         return
+    seen, off = clip.start, []
+    for place, turn in enumerate(clip.written):
+        seen = turn["end"] if turn["role"] == "frames" else seen
+        event = next((event for event in clip.events if event.place == place), None)
+        if event and event.frame not in (seen - 1, seen):  # the last frame seen, or the one about to come
+            off.append(event)
+    if off:
+        yield _warning(
+            "span-differs", clip, f"turns `frames` end elsewhere than at the time of what follows at {_listed(off)}"
+        )
     ends = [clip.start, *(end for _, end in clip.spans)]
     gaps = [(end, start) for end, (start, _) in zip(ends, clip.spans, strict=False) if start != end]
     if gaps or ends[-1] != clip.stop:

@@ -47,6 +47,12 @@ def read_files(folder: Path, warmup: Iterable[str] = ()) -> tuple[list[Entry], l
     return entries, findings
 
 
+def others(folder: Path) -> tuple[str, ...]:
+    """The names of the further lists of clips in a folder: those that a run may warm up on."""
+    names = (path.name.removesuffix(LIST) for path in sorted(folder.glob(f"*{LIST}")))
+    return tuple(name for name in names if name not in ALIASES)
+
+
 def _file(folder: Path, split: str) -> Path | None:
     names = [name for name, meant in ALIASES.items() if meant == split] or [split]
     found = [path for name in names for path in (folder / f"{name}{LIST}", folder / f"{name}.jsonl") if path.is_file()]

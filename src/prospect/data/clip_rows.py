@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -106,7 +105,7 @@ def clip_of(entry: Entry) -> Clip:
         stop=stop,
         fps=fps,
         system="\n".join(systems) if systems else None,
-        events=list(_events(written, start, fps)),
+        events=_events(written, start, fps),
         task=_task(given, steps, initial),
         initial=initial,
         steps=steps,
@@ -142,15 +141,16 @@ def _window(given: dict[str, Any], spans: list[tuple[int, int]]) -> tuple[int, i
     return start, stop
 
 
-def _events(written: list[dict[str, Any]], start: int, fps: float) -> Iterator[Event]:
+def _events(written: list[dict[str, Any]], start: int, fps: float) -> list[Event]:
     """In time order. A turn of the older form that has no time happens at the last frame seen before it."""
-    seen, timed = start, []
+    seen, events = start, []
+    tiled = any(turn["role"] == "frames" for turn in written)
     for place, turn in enumerate(written):
         if turn["role"] == "frames":
             seen = max(start, turn["end"] - 1)
         elif turn["role"] != "system":
-            timed.append(_event(turn, place, seen, fps, any(other["role"] == "frames" for other in written)))
-    return iter(sorted(timed, key=lambda event: event.frame))
+            events.append(_event(turn, place, seen, fps, tiled))
+    return sorted(events, key=lambda event: event.frame)
 
 
 def _event(turn: dict[str, Any], place: int, seen: int, fps: float, tiled: bool) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from prospect.conversation.sample import Frames, Sample, Turn
 from prospect.data.clip_audit import Audit, audit
-from prospect.data.clip_files import read_files
+from prospect.data.clip_files import others, read_files
 from prospect.data.clip_rows import Clip, Fault, clip_of
 from prospect.data.clip_stores import Footage
 from prospect.data.clip_turns import moments, turns_between
@@ -127,14 +128,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write every finding into this file")
     asked = parser.parse_args(arguments)
     try:
-        checked = read(Path(asked.folder).expanduser().resolve(), asked.features, asked.frame_root)
+        folder = Path(asked.folder).expanduser().resolve()
+        checked = read(folder, asked.features, asked.frame_root, warmup=others(folder))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     if asked.json:
         asked.json.write_text(json.dumps(findings_list(checked.findings), indent=1) + "\n", encoding="utf-8")
-    Console().print(findings_table(checked.findings))
-    kept = {split: sum(clip.split == split for clip, _ in checked.clips) for split in SPLITS}
+    if checked.findings:
+        Console().print(findings_table(checked.findings))
+    kept = dict.fromkeys(SPLITS, 0) | Counter(clip.split for clip, _ in checked.clips)
     print("usable clips: " + ", ".join(f"{split} {count}" for split, count in kept.items()))
     return 2 if any(finding.severity == "error" for finding in checked.findings) else 0
 
