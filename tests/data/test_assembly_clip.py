@@ -11,7 +11,8 @@ from math import floor
 import pytest
 
 from prospect.data.assembly_clip import QUESTIONS, USER_TYPES, clip
-from prospect.data.assembly_story import PRESETS, SPLITS, story
+from prospect.data.assembly_presets import PRESETS, SPLITS
+from prospect.data.assembly_story import story
 from prospect.models.words import plain_tokens
 
 PINNED = {

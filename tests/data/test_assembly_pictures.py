@@ -12,7 +12,8 @@ import pytest
 
 from prospect.data.assembly_clip import clip
 from prospect.data.assembly_pictures import ASKEW, BOLT, SKIN, TONES, TOY, captioned, frame, frames, mask
-from prospect.data.assembly_story import HOME, PARTS, SHAPES, SPLITS, Scene, story
+from prospect.data.assembly_presets import SPLITS
+from prospect.data.assembly_story import HOME, PARTS, SHAPES, Scene, story
 
 PINNED = {
     "easy": "d1fa24a5fd27393170ebe41b0ddb3f98933671619754985da634b0f7fa7ce978",

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from prospect.data.assembly_story import Event, Part, Scene, Story, settings, story
+from prospect.data.assembly_presets import settings
+from prospect.data.assembly_story import Event, Part, Scene, Story, story
 
 FPS = 2
 USER_TYPES = ("no_talk", "talk_some", "talk_more")

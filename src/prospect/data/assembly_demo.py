@@ -13,7 +13,7 @@ import numpy as np
 
 from prospect.data.assembly_clip import FPS, clip
 from prospect.data.assembly_pictures import captioned, frames
-from prospect.data.assembly_story import DENSE, settings
+from prospect.data.assembly_presets import DENSE, settings
 from prospect.data.cache import built, cached
 from prospect.data.clip_files import LIST
 from prospect.data.clips import assembly101_dst

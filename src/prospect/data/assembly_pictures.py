@@ -11,7 +11,8 @@ from random import Random
 
 import numpy as np
 
-from prospect.data.assembly_story import COLOURS, HOME, PARTS, Manner, Part, Scene, Story, settings, story
+from prospect.data.assembly_presets import settings
+from prospect.data.assembly_story import COLOURS, HOME, PARTS, Manner, Part, Scene, Story, story
 
 SIZE, BOX = 32, 14
 BACKGROUND = (205, 200, 190)

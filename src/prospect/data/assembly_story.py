@@ -29,6 +29,7 @@ from itertools import product
 from random import Random
 from typing import Literal
 
+from prospect.data.assembly_presets import DENSE, SPLITS, Preset, settings
 from prospect.errors import UserError
 
 Manner = Literal["lies", "carried", "crooked", "turned", "fixed"]
@@ -37,9 +38,6 @@ Block = tuple[int, int, int, int, int]  # left, top, width, height, tone
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black")
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
-SPLITS = ("train", "val", "test")
-DENSE = "dense"  # a fourth split, to warm up on
-LEAST = 60  # frames of a video
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
 
@@ -54,30 +52,6 @@ class Part:
 
 
 PARTS = tuple(Part(colour, shape) for colour, shape in product(COLOURS, SHAPES))
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How hard a world is. Shares are per step."""
-
-    ordered: bool = True  # steps happen in the order of the recipe
-    crooked: float = 0.25  # share of parts put on askew at first
-    wrong: float = 0.0  # share of steps before which a part that is not on the list is taken
-    together: float = 0.0  # share of steps that complete at the frame at which the next one starts
-    anywhere: bool = False  # parts lie at any place, wander when carried, and the picture is grainy
-    taken_away: bool = True  # the end can be seen: the finished toy leaves the table
-    slowest: int | None = None  # dense: every stage, idle ones too, takes one to this many frames
-    frames: tuple[int, int] = (LEAST, 100)  # least and most of a clip
-
-
-EASY = Preset()
-HARD = Preset(ordered=False, wrong=0.25, together=0.3, anywhere=True, taken_away=False)
-PRESETS = {"easy": EASY, "default": EASY, "hard": HARD}  # the default is the hardest that the tiny model masters
-
-
-def dense(rules: Preset) -> Preset:
-    """The same world in a hurry: short stages, hardly an idle frame. Many events a clip teach names and looks soon."""
-    return replace(rules, slowest=4, frames=(24, 40))
 
 
 @dataclass(frozen=True)
@@ -114,13 +88,6 @@ def story(seed: int, split: str, index: int, preset: str = "easy") -> Story:
     key, rules = f"{seed} {split} {index}", settings(preset, split)
     plot = Random(f"{key} plot")
     return tell(composition(split, plot), rules, plot, Random(f"{key} clock"), Random(f"{key} looks"))
-
-
-def settings(preset: str, split: str = "train") -> Preset:
-    """The rules of a world; those of the split `dense` are in a hurry."""
-    if preset not in PRESETS:
-        raise UserError(f"data.preset={preset}: accepted are {', '.join(PRESETS)}")
-    return dense(PRESETS[preset]) if split == DENSE else PRESETS[preset]
 
 
 def composition(split: str, rng: Random) -> tuple[Part, ...]:

@@ -198,10 +198,10 @@ def _long(clip: Clip, long_clip: int) -> Iterator[Flaw]:
 
 
 def _duplicates(clips: list[Clip]) -> Iterator[Flaw]:
-    """The same identity again, in any split, or an id that its split has already. The first one stays."""
+    """An identity or an id that its split has already; the first one stays. Across splits the videos overlap."""
     first: dict[tuple[str, ...], Clip] = {}
     for clip in clips:
-        for key in (("identity", clip.identity), ("id", clip.split, clip.id)):
+        for key in (("identity", clip.split, clip.identity), ("id", clip.split, clip.id)):
             other = first.setdefault(key, clip)
             if other is not clip:
                 named = f"{key[0]} {key[-1]}"

@@ -55,6 +55,6 @@ class Footage:
         length = self._lengths[store.path]
         if clip.stop > length:
             raise Fault("past-store", f"the clip ends at frame {clip.stop} and {store.path} holds {length} frames")
-        rate = store.meta.get("fps", clip.fps)  # stores written elsewhere do not say theirs
+        rate = float(store.meta.get("fps", clip.fps))  # stores written elsewhere do not say theirs
         if not isclose(rate, clip.fps, rel_tol=1e-3):  # seconds would be other frames than the ones they mean
             raise Fault("rate-differs", f"the clip has {clip.fps:g} frames a second and {store.path} has {rate:g}")

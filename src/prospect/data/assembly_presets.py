@@ -1,0 +1,41 @@
+"""How hard the assembly world is, and which splits it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from prospect.errors import UserError
+
+SPLITS = ("train", "val", "test")
+DENSE = "dense"  # a fourth split, to warm up on
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How hard a world is. Shares are per step."""
+
+    ordered: bool = True  # steps happen in the order of the recipe
+    crooked: float = 0.25  # share of parts put on askew at first
+    wrong: float = 0.0  # share of steps before which a part that is not on the list is taken
+    together: float = 0.0  # share of steps that complete at the frame at which the next one starts
+    anywhere: bool = False  # parts lie at any place, wander when carried, and the picture is grainy
+    taken_away: bool = True  # the end can be seen: the finished toy leaves the table
+    slowest: int | None = None  # dense: every stage, idle ones too, takes one to this many frames
+    frames: tuple[int, int] = (60, 100)  # least and most of a clip
+
+
+EASY = Preset()
+HARD = Preset(ordered=False, wrong=0.25, together=0.3, anywhere=True, taken_away=False)
+PRESETS = {"easy": EASY, "default": EASY, "hard": HARD}  # the default is the hardest that the tiny model masters
+
+
+def dense(rules: Preset) -> Preset:
+    """The same world in a hurry: short stages, hardly an idle frame. Many events a clip teach names and looks soon."""
+    return replace(rules, slowest=4, frames=(24, 40))
+
+
+def settings(preset: str, split: str = "train") -> Preset:
+    """The rules of a world; those of the split `dense` are in a hurry."""
+    if preset not in PRESETS:
+        raise UserError(f"data.preset={preset}: accepted are {', '.join(PRESETS)}")
+    return dense(PRESETS[preset]) if split == DENSE else PRESETS[preset]
