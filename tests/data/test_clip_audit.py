@@ -139,6 +139,19 @@ def test_warnings(clips, name):
     assert {finding.severity for finding in findings} == {"warning"}
 
 
+def test_a_clip_may_end_with_its_store(clips):
+    clip(clips, end_frame_idx=40)
+    assert assembly101_dst(clips.write()).findings == []
+    clip(clips, end_frame_idx=41)
+    with pytest.raises(UserError, match=r"past-store: 1\n.* ends at frame 41 and .* holds 40 frames"):
+        assembly101_dst(clips.write())
+
+
+def test_a_step_that_starts_at_the_first_frame_has_not_started_before_it(clips):
+    clips.splits["train"][0]["dst"][2].update(start_ts=5.2)  # frame 10, as the clip itself
+    assert assembly101_dst(clips.write()).findings == []
+
+
 def test_long_clips(clips):
     (first, *_) = assembly101_dst(clips.write(), long_clip=19).findings
     assert (first.kind, first.severity) == ("long-clip", "warning")

@@ -142,6 +142,8 @@ def test_the_order_at_one_frame(events, expected):
 def test_the_last_frame_takes_what_has_no_later_one():
     told, crowded = turned((3, "assistant", "a"), (3, "user", "q"), (3, "assistant", "b"))
     assert (told, crowded) == ([(0, 3), "user:q", (3, 4), "assistant:a b"], 1)
+    told, crowded = turned((3, "assistant", "a"), (3, "user", "q"), (3, "assistant", "b"), (3, "assistant", "c"))
+    assert (told[-1], crowded) == ("assistant:a b c", 1)
 
 
 def test_several_updates_of_a_frame_are_one_turn_in_order():
