@@ -1,7 +1,8 @@
 """C1, C2, C3: tokens and labels of a clip, against finding learnt ranges by their character offsets afterwards.
 
 The peer is what the literature does: tokenise the whole text with offsets, then scan all of them for the first and the
-last token of every learnt range. One frame is one token, as in the longest clips that are trained on.
+last token of every range that is learnt: a turn's text, or a frame with its decision. Both find the same labels and
+the same decision points. One frame is one token, as in the longest clips that are trained on.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ def measure() -> list[Measured]:
     for frames, turns, target in ((480, 90, 8.0), (4000, 500, 20.0)):
         sample = stream(frames, turns)
         item = Item(sample, encode(smolvlm.chat(sample, no_pictures), tokenizer))
-        text, ranges = written(sample)
-        assert searched(tokenizer, text, ranges) == item.encoded.labels(), "both ways must learn the same tokens"
+        written_ = written(sample)
+        assert searched(tokenizer, *written_) == (item.encoded.labels(), item.encoded.points.tolist())
         cold, scan = side_by_side(
             lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]),
-            lambda t=text, r=ranges: searched(tokenizer, t, r),
-            rounds=7,
+            lambda w=written_: searched(tokenizer, *w),
+            rounds=5,
         )
         detail = f"{len(item.encoded):,} tokens, {turns} turns: {cold * 1e3:.1f} ms against {scan * 1e3:.1f} ms"
         results.append(Measured("C1 collate a clip, cold", scan / cold, target, True, detail))
-        warm, tokenise = side_by_side(lambda i=item: collate([i]), lambda t=text: tokenizer(t)["input_ids"], rounds=9)
+        warm, tokenise = side_by_side(
+            lambda i=item: collate([i]), lambda t=written_[0]: tokenizer(t)["input_ids"], rounds=9
+        )
         detail = f"{warm * 1e3:.2f} ms against {tokenise * 1e3:.2f} ms for tokenising alone"
         results.append(Measured("C2 collate, tokenised before", warm / tokenise, 0.15, False, detail))
     for frames, turns in ((2000, 250), (24000, 3000)):
@@ -69,23 +72,32 @@ def no_pictures(_: Any) -> Any:
     raise AssertionError
 
 
-def written(sample: Sample) -> tuple[str, list[tuple[int, int]]]:
-    """The whole text, and the character ranges that are learnt."""
-    text, ranges = "", []
+Ranges = list[tuple[int, int]]
+
+
+def written(sample: Sample) -> tuple[str, Ranges, Ranges]:
+    """The whole text, and the character ranges of what is learnt: turns, and frames with a decision."""
+    text, turns, frames = "", [], []
     for segment in smolvlm.chat(sample, no_pictures):
         if segment.channel is not None:
-            ranges.append((len(text), len(text) + len(segment.text)))
+            turns.append((len(text), len(text) + len(segment.text)))
+        size = len(segment.text) // max(1, len(segment.decisions))
+        for number in range(len(segment.decisions)):
+            frames.append((len(text) + number * size, len(text) + (number + 1) * size))
         text += segment.text
-    return text, ranges
+    return text, turns, frames
 
 
-def searched(tokenizer: Any, text: str, ranges: list[tuple[int, int]]) -> list[int]:
-    """Labels by offsets: for every range a scan from the beginning for its first token, and one for its last."""
+def searched(tokenizer: Any, text: str, turns: Ranges, frames: Ranges) -> tuple[list[int], list[int]]:
+    """Labels and decision points by offsets: for every range a scan from the beginning for its first and last token."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-    labels = [IGNORE] * len(ids)
-    for begin, end in ranges:
+    labels, points = [IGNORE] * len(ids), []
+    for begin, end in turns:
         first = next(index for index, (start, _) in enumerate(offsets) if start >= begin)
         last = next(index for index, (_, stop) in enumerate(offsets) if stop >= end)
         labels[first : last + 1] = ids[first : last + 1]
-    return labels
+    for begin, end in frames:
+        next(index for index, (start, _) in enumerate(offsets) if start >= begin)
+        points.append(next(index for index, (_, stop) in enumerate(offsets) if stop >= end))
+    return labels, points

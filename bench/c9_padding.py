@@ -1,4 +1,4 @@
-"""C9: how much of a padded batch is real, over a fixed list of clip lengths: random batches, grouped, by token budget."""
+"""C9: how much of a padded batch is real, over a fixed list of clip lengths: grouped, and cut by a token budget."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from random import Random
 from prospect.conversation.dst import Transition, state_of
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
 
-WORDS = "take put attach turn the a red blue green disc bar ring wheel next then now good wait here part".split()
+TEXT = "take put attach turn the a red blue green disc bar ring wheel next then now good wait here part"
+WORDS = TEXT.split()
 SAY, CHANGE, ASK = 0.6, 0.25, 0.15  # shares of turns
 
 

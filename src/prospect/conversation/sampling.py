@@ -18,7 +18,7 @@ def kept(encoded: Encoded, rate: float = 1.0, key: str = "") -> np.ndarray:
     workers or ranks.
     """
     assert 0 <= rate <= 1, "a share"
-    eventful = encoded.right.any(axis=1)
+    eventful: np.ndarray = encoded.right[:, 0] | encoded.right[:, 1]
     if rate == 1:
         return np.arange(len(eventful))
     silent = np.flatnonzero(~eventful).tolist()

@@ -17,7 +17,7 @@ from prospect.data.assembly_presets import DENSE, settings
 from prospect.data.cache import built, cached
 from prospect.data.clip_files import LIST
 from prospect.data.clips import assembly101_dst
-from prospect.data.dataset import Dataset
+from prospect.data.dataset import OVERLAP, Dataset
 from prospect.data.frames import write_frames
 from prospect.data.png import indexed_png
 from prospect.errors import UserError
@@ -40,6 +40,8 @@ def assembly101_dst_demo(
     dense_count: int = 300,
     on_bad: Literal["fail", "skip"] = "fail",
     blank_images: bool = False,
+    neg_frame_sampling_rate: float = 1.0,
+    overlap: float = OVERLAP,
 ) -> Dataset:
     """Draws the videos on the first call (into a cache folder unless `folder` is given), then is `assembly101_dst`.
 
@@ -55,7 +57,14 @@ def assembly101_dst_demo(
     else:
         made = built(Path(folder).expanduser().resolve(), made_from, draw)
     warmup = {CAPTIONS: captions, DENSE: dense}
-    data = assembly101_dst(str(made), on_bad=on_bad, blank_images=blank_images, warmup=warmup)
+    data = assembly101_dst(
+        str(made),
+        on_bad=on_bad,
+        blank_images=blank_images,
+        neg_frame_sampling_rate=neg_frame_sampling_rate,
+        overlap=overlap,
+        warmup=warmup,
+    )
     return replace(data, name=NAME)
 
 

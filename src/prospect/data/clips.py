@@ -19,6 +19,7 @@ from prospect.data.clip_rows import Clip, Fault, clip_of
 from prospect.data.clip_stores import Footage
 from prospect.data.clip_turns import moments, turns_between
 from prospect.data.dataset import (
+    OVERLAP,
     Dataset,
     Finding,
     Phase,
@@ -40,6 +41,8 @@ def assembly101_dst(
     frame_root: str | None = None,
     on_bad: Literal["fail", "skip"] = "fail",
     blank_images: bool = False,
+    neg_frame_sampling_rate: float = 1.0,
+    overlap: float = OVERLAP,
     warmup: Mapping[str, float] | None = None,
     long_clip: int = LONG_CLIP,
 ) -> Dataset:
@@ -48,6 +51,10 @@ def assembly101_dst(
     `warmup` names further files of clips (`dense`: dense_training.json) and the share of a run's steps, taken from the
     beginning in this order, that is spent on them instead of on train.
     """
+    if not 0 <= neg_frame_sampling_rate <= 1:
+        raise UserError(f"data.neg_frame_sampling_rate={neg_frame_sampling_rate}: a share lies between 0 and 1")
+    if overlap < 0:
+        raise UserError(f"data.overlap={overlap}: seconds of context cannot be fewer than 0")
     shares = _shares(warmup or {})
     path = Path(folder).expanduser().resolve()
     checked = read(path, features, frame_root, blank_images, tuple(shares), long_clip)
@@ -67,6 +74,8 @@ def assembly101_dst(
         findings=checked.findings,
         fingerprint=fingerprint(splits, warmup=phases),
         warmup=phases,
+        neg_frame_sampling_rate=neg_frame_sampling_rate,
+        overlap=overlap,
     )
 
 

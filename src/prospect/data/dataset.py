@@ -21,6 +21,8 @@ from prospect.errors import UserError
 
 SHOWN = 5  # examples of a kind in one error message
 
+OVERLAP = 10.0  # seconds of context before what is learnt, where a stream is split
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -55,6 +57,7 @@ class Dataset:
     balanced: bool = False
     warmup: tuple[Phase, ...] = ()  # in this order
     neg_frame_sampling_rate: float = 1.0  # share of silent frames whose silence is learnt, drawn anew every epoch
+    overlap: float = OVERLAP
 
     def counts(self, split: str) -> dict[str, int]:
         """Samples of each class, absent classes included."""

@@ -10,7 +10,7 @@ METRICS = ("precision", "recall", "f1", "ap")
 
 
 def rates(labels: np.ndarray, yes: np.ndarray) -> dict[str, float]:
-    """precision TP/(TP+FP), recall TP/(TP+FN), F1 2TP/(2TP+FP+FN), and balanced accuracy; 0 where nothing is counted."""
+    """precision TP/(TP+FP), recall TP/(TP+FN), F1 2TP/(2TP+FP+FN), …; 0 where there is nothing to divide by."""
     hit, false, missed = (labels & yes).sum(), (~labels & yes).sum(), (labels & ~yes).sum()
     quiet = (~labels & ~yes).sum()
     recall = _ratio(hit, hit + missed)

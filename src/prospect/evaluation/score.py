@@ -1,4 +1,4 @@
-"""Splits, scored by what their data are for. Training, `evaluate.py` and zero-shot all come here: one set of numbers."""
+"""Splits, scored by what their data are for. Training, `evaluate.py` and zero-shot all come here."""
 
 from __future__ import annotations
 

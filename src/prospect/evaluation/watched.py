@@ -28,7 +28,7 @@ def scores(
     collate = collator(vlm)
     seen: dict[str, TeacherForced] = {}
     for split in dict.fromkeys([*(["val"] if data.splits["val"] else []), *splits]):
-        items = encoded_split(vlm, data.splits[split], f"{data.name}/{split}", max_length)
+        items = encoded_split(vlm, data.splits[split], f"{data.name}/{split}", max_length, data.overlap)
         seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
     thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
     return {split: scored(seen[split], thresholds) for split in splits}

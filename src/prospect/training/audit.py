@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prospect.conversation.sample import Sample
 from prospect.conversation.segments import CHANNELS, NUMBER, Encoded, encode
 from prospect.conversation.split import split
+from prospect.data.dataset import OVERLAP
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
 from prospect.training.collate import Item
@@ -27,9 +28,11 @@ class LabelSummary:
     by_channel: dict[str, int]
 
 
-def encoded_split(vlm: VLM, samples: Sequence[Sample], where: str, max_length: int | None = None) -> list[Item]:
+def encoded_split(
+    vlm: VLM, samples: Sequence[Sample], where: str, max_length: int | None = None, overlap: float = OVERLAP
+) -> list[Item]:
     """Encode a split; any fault stops the run with the data set, split and index of every bad sample."""
-    items, wrong = audited(vlm, samples, where, max_length)
+    items, wrong = audited(vlm, samples, where, max_length, overlap)
     if wrong:
         more = f"\n  … and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise UserError("the label audit found:\n  " + "\n  ".join(wrong[:SHOWN]) + more)
@@ -37,26 +40,26 @@ def encoded_split(vlm: VLM, samples: Sequence[Sample], where: str, max_length: i
 
 
 def audited(
-    vlm: VLM, samples: Sequence[Sample], where: str, max_length: int | None = None
+    vlm: VLM, samples: Sequence[Sample], where: str, max_length: int | None = None, overlap: float = OVERLAP
 ) -> tuple[list[Item], list[str]]:
     """Every sample encoded, and every fault by place."""
     limit = max_length or vlm.max_length
     items: list[Item] = []
     wrong: list[str] = []
     for index, whole in enumerate(samples):
-        for sample, encoded in parts(vlm, whole, limit, f"{where}[{index}] {whole.id}"):
+        for sample, encoded in parts(vlm, whole, limit, overlap, f"{where}[{index}] {whole.id}"):
             wrong += [f"{where}[{index}] ({sample.id}): {fault}" for fault in faults(vlm, sample, encoded, limit)]
             items.append(Item(sample, encoded))
     return items, wrong
 
 
-def parts(vlm: VLM, sample: Sample, limit: int, name: str) -> Iterator[tuple[Sample, Encoded]]:
+def parts(vlm: VLM, sample: Sample, limit: int, overlap: float, name: str) -> Iterator[tuple[Sample, Encoded]]:
     """A sample with its tokens; a stream that is too long as the parts that fit."""
     encoded = encode(vlm.chat(sample), vlm.tokenizer, name)
     if len(encoded) <= limit or not sample.frames:
         yield sample, encoded
         return
-    for part in split(sample, limit, lambda shorter: len(encode(vlm.chat(shorter), vlm.tokenizer, name))):
+    for part in split(sample, limit, lambda shorter: len(encode(vlm.chat(shorter), vlm.tokenizer, name)), overlap):
         yield part, encode(vlm.chat(part), vlm.tokenizer, name)
 
 
@@ -84,8 +87,8 @@ def _decisions(sample: Sample, encoded: Encoded) -> str | None:
     if not frames or (len(encoded.points), speak, dst) == (frames, turns["assistant"], turns["dst"]):
         return None
     return (
-        f"{len(encoded.points)} decisions, {speak} of them to speak and {dst} to update, against {frames} learnt frames, "
-        f"{turns['assistant']} utterances and {turns['dst']} updates"
+        f"{len(encoded.points)} decisions, {speak} of them to speak and {dst} to update, "
+        f"against {frames} learnt frames, {turns['assistant']} utterances and {turns['dst']} updates"
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from prospect.conversation.sample import Sample
 from prospect.conversation.sampling import kept
 from prospect.conversation.segments import IGNORE, Encoded
-from prospect.models.frames import FrameLayout, frame_layout
+from prospect.models.frames import FrameLayout
 from prospect.models.images import ImageLayout
 from prospect.models.vlm import VLM
 from prospect.training.losses import learnt_points, learnt_rows
@@ -90,7 +90,7 @@ def collator(
 ) -> Collator:
     pad_id = vlm.tokenizer.pad_token_id
     assert isinstance(pad_id, int), "every chat family has a pad token"
-    return Collator(vlm.images, frame_layout(vlm.images), pad_id, neg_frame_sampling_rate, seed, side)
+    return Collator(vlm.images, vlm.frame_layout, pad_id, neg_frame_sampling_rate, seed, side)
 
 
 def pad(rows: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArgumen
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils.logging import disable_progress_bar
 
+from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
 from prospect.errors import Stopped, UserError
 from prospect.models.vlm import VLM
@@ -57,9 +58,11 @@ def supervised(
     patience: int | None = None,
     stop_on_nan: bool = True,
 ) -> Fit:
-    train = encoded_split(vlm, data.splits["train"], f"{data.name}/train", max_length)
-    val = encoded_split(vlm, data.splits["val"], f"{data.name}/val", max_length)
-    warmup = [encoded_split(vlm, phase.samples, f"{data.name}/{phase.name}", max_length) for phase in data.warmup]
+    def encoded(name: str, samples: list[Sample]) -> list[Item]:
+        return encoded_split(vlm, samples, f"{data.name}/{name}", max_length, data.overlap)
+
+    train, val = encoded("train", data.splits["train"]), encoded("val", data.splits["val"])
+    warmup = [encoded(phase.name, phase.samples) for phase in data.warmup]
     if not train:
         raise UserError(f"{data.name}: the training split is empty")
     check_rates(vlm.model, learning_rates or {})

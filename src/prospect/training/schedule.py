@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from prospect.training.collate import Item
 
-WINDOW = 32  # steps' worth of samples that are put together by length
+WINDOW = 256  # steps' worth of samples that are put together by length
 
 
 @dataclass(frozen=True)

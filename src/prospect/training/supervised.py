@@ -102,7 +102,7 @@ class SupervisedTrainer(Trainer):
     def get_train_dataloader(self):
         assert isinstance(self.train_dataset, Schedule)
         return self._get_dataloader(
-            self.train_dataset, "Training", batch_size=1, sampler_fn=SequentialSampler, is_training=True
+            self.train_dataset, "Training", batch_size=1, sampler_fn=cast(Any, SequentialSampler), is_training=True
         )
 
     # --- evaluation -------------------------------------------------------------------------------------------------
