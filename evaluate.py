@@ -24,10 +24,14 @@ def evaluate(
     batch_size: int = 32,
 ) -> None:
     from prospect.errors import UserError
+    from prospect.models.hub import bring
 
-    dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
+    dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.splits.get(split):
         raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+
+    if not run:
+        bring(model)
 
     from prospect.evaluation.score import score
     from prospect.models.loading import trained

@@ -26,11 +26,14 @@ def preview(
     from rich.console import Console
 
     from prospect.errors import UserError
+    from prospect.models.hub import bring
     from prospect.runs.preview import page, show
 
-    dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
+    dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.splits.get(split):
         raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+
+    bring(model)
 
     from prospect.training.preview import view
 

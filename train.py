@@ -20,8 +20,11 @@ def train(
     seed: int = 0,
     resume: str | None = None,
 ) -> None:
+    from prospect.models.hub import bring
+
     with run.time("data"):
-        dataset = build(data)  # before torch is imported: what is wrong with the data is said at once
+        dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
+        bring(model)
 
     from prospect.evaluation.score import progress, score
     from prospect.models.stream import for_streams

@@ -20,7 +20,6 @@ from prospect.training.audit import encoded_split
 from prospect.training.collate import TARGETS, collator
 from prospect.training.fit import supervised
 from prospect.training.losses import dst
-from prospect.training.schedule import Phase, Sizes
 from prospect.training.teacher_forced import teacher_forced
 
 TERMS = {"speaking_gen", "dst_gen", "speaking_binary", "dst_binary"}
@@ -170,7 +169,12 @@ def test_one_clip_is_learnt_exactly(tmp_path, clips):
     data = Dataset("one", "stream", {"train": [one], "val": [one], "test": []})
     vlm = watcher()
     args = functools.partial(
-        TrainingArguments, max_steps=120, learning_rate=3e-3, warmup_steps=10, save_strategy="no", logging_steps=40,
+        TrainingArguments,
+        max_steps=120,
+        learning_rate=3e-3,
+        warmup_steps=10,
+        save_strategy="no",
+        logging_steps=40,
         per_device_train_batch_size=1,
     )
     supervised(args, vlm=vlm, data=data, loss=dst(), folder=tmp_path, seed=0, optimizer="muon")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
@@ -33,6 +35,14 @@ def fetched(path: str, key: str = "model.path", weights: bool = True) -> Path:
             f"name while the hub can be reached, or a local folder: `hf download {path} --local-dir FOLDER` on a "
             f"machine with a connection, then {key}=FOLDER. model.weights=random needs neither"
         ) from error
+
+
+def bring(model: Mapping[str, Any]) -> None:
+    """What a model's configuration names, brought here before torch is imported: what is missing is said at once."""
+    if model.get("weights") == "pretrained" and model.get("device") != "meta":
+        fetched(model["path"])
+    if model.get("tokenizer"):
+        fetched(model["tokenizer"], "model.tokenizer", weights=False)
 
 
 def at_hand(path: str) -> Path | None:

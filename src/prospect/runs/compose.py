@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prospect.runs import stamp  # noqa: F401  its import makes ${run_stamp:} known
 from prospect.runs.check import Checked, Mistake
-from prospect.runs.faults import FAULTS, Conf, broken
+from prospect.runs.faults import FAULTS, Conf, broken, comment_above
 from prospect.runs.overrides import COMMAND_LINE, Groups, apply, elements, has, parsed, vetted
 from prospect.runs.resolve import finished, run_folder
 from prospect.runs.signatures import Signature
@@ -154,8 +154,14 @@ class Composer:
         checked = finished(config, self.schema, self.groups)
         found = [*([mistake] if mistake else []), *checked.mistakes]
         meant = [m for m in found if not (m.is_missing and m.key.startswith(tuple(self.guessed)))]
-        self.mistakes += [Mistake(m.key, m.what, m.nearest, m.where or self.origin(m.key)) for m in meant]
+        self.mistakes += [self._placed(mistake) for mistake in meant]
         return folder, checked
+
+    def _placed(self, mistake: Mistake) -> Mistake:
+        """With where it was written; a missing key also with what its file says about it."""
+        where = mistake.where or self.origin(mistake.key)
+        said = comment_above(self.conf, where, mistake.key) if mistake.is_missing else ""
+        return Mistake(mistake.key, f"{mistake.what}. {said}" if said else mistake.what, mistake.nearest, where)
 
     def line(self, override: Override) -> str:
         """For Hydra: `++` where a key is new, since the signatures have decided that it may be."""

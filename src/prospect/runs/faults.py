@@ -63,3 +63,16 @@ def first_line(error: BaseException) -> str:
     if lines:
         return lines[0]
     return first_line(error.__cause__) if error.__cause__ else type(error).__name__
+
+
+def comment_above(conf: Conf, shown: str, key: str) -> str:
+    """The sentences that a configuration file has above a key."""
+    file = conf.folder.parent / shown
+    if not shown or not file.is_file():
+        return ""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    place = next((n for n, line in enumerate(lines) if line.strip().startswith(f"{key.rpartition('.')[2]}:")), 0)
+    start = place
+    while start and lines[start - 1].lstrip().startswith("#"):
+        start -= 1
+    return " ".join(line.lstrip("# ").strip() for line in lines[start:place])

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
@@ -122,6 +122,7 @@ def arguments(
     if settings.max_steps <= 0:
         settings.max_steps = max(1, -(-int(settings.num_train_epochs * samples) // per_step))
     settings.num_train_epochs = 1
+    settings.lr_scheduler_kwargs = _shares_to_steps(settings)
     _epochs_to_steps(settings, -(-samples // per_step))
     if not has_val and settings.eval_strategy != "no":
         raise UserError("trainer.args.eval_strategy asks for evaluation, and the val split is empty")
@@ -154,6 +155,13 @@ def _schedule(
         steps += phase.share * settings.max_steps
         phases.append((Phase(items, sizes, seed, number), round(steps) * batches_a_step))
     return Schedule([*phases, (Phase(train, sizes, seed, 0, data.balanced), settings.max_steps * batches_a_step)])
+
+
+def _shares_to_steps(settings: TrainingArguments) -> dict[str, Any]:
+    """A schedule's numbers of steps may be given as shares of the run, as warmup_steps may."""
+    given = dict(cast(Any, settings.lr_scheduler_kwargs) or {})
+    shares = {key: value for key, value in given.items() if key.endswith("_steps") and 0 < value < 1}
+    return given | {key: round(share * settings.max_steps) for key, share in shares.items()}
 
 
 def _epochs_to_steps(settings: TrainingArguments, epoch: int) -> None:
