@@ -38,7 +38,7 @@ def train(
         objective = build(loss)
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":
-        return print_counts(vlm.parameter_counts())
+        print_counts(vlm.parameter_counts())
     fitted = build(trainer)(
         vlm=vlm,
         data=dataset,
@@ -48,6 +48,8 @@ def train(
         resume=resume is not None,
         score=progress(vlm, dataset),
     )
+    if vlm.device.type == "meta":
+        return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):
         scored = score(vlm, dataset, ("val", "test"), objective, max_length=trainer.get("max_length"))
     if run.is_main:
@@ -55,10 +57,8 @@ def train(
 
 
 def print_counts(counts: dict[str, int]) -> None:
-    """A model on the meta device has shapes and no numbers: the run is checked and counted, not trained."""
     for part, number in counts.items():
         print(f"{part:>12} {number:>15,}")
-    print("device=meta: checked and counted, nothing trained")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Claims of training on streams: batch 4 ≡ accumulation, a clip's loss is its own, ρ is drawn anew, one clip is learnt."""
+"""Claims of training on streams: exact accumulation, a clip's loss is its own, ρ is drawn anew, one clip is learnt."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class StreamModel:
                 f"frames of {each} tokens × {width}, but this model's are of {tokens} × {embeds_BTD.shape[2]} "
                 f"(frame_grid {self.config.frame_grid or 'native'}): encode the features again for this model"
             )
-        if (kept := int(slots_BT.sum())) != frames * each:
+        if not slots_BT.is_meta and (kept := int(slots_BT.sum())) != frames * each:
             raise UserError(f"{kept} image tokens in the batch, but {frames} frames × {each} = {frames * each} to fill")
         return embeds_BTD.masked_scatter(slots_BT[..., None], features_NID.to(embeds_BTD))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -114,3 +114,7 @@ def pad(rows: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) ->
         "labels": labels,
         "channels": channels,
     }
+
+
+def moved(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

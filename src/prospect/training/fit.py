@@ -21,7 +21,8 @@ from prospect.errors import Stopped, UserError
 from prospect.models.vlm import VLM
 from prospect.training import checkpoints
 from prospect.training.audit import encoded_split, summary
-from prospect.training.collate import Item, collator
+from prospect.training.collate import Collator, Item, collator
+from prospect.training.dry_step import dry_step
 from prospect.training.losses import Objective
 from prospect.training.optimizers import by_part, check_rates, muon_and_adamw
 from prospect.training.processes import leave_at_exit
@@ -69,6 +70,10 @@ def supervised(
     settings = arguments(args, folder, seed, len(train), bool(val), vlm.device.type == "cpu")
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
     schedule = _schedule(train, warmup, data, settings, seed, tokens_a_batch, group_by_length)
+    if vlm.device.type == "meta":
+        if data.task == "stream":  # with pictures SmolVLM's own class looks at their numbers for padding
+            _plan(vlm, loss, schedule[len(schedule) - 1], collator(vlm), settings)
+        return Fit(steps=0, seconds=0.0)
     identity = _identity(data, seed, per_step, settings, vlm)
     start = _start(folder, resume, identity)
     stop, recorder = StopOnSignal(), Recorder(folder, len(train) / per_step)
@@ -171,6 +176,21 @@ def _epochs_to_steps(settings: TrainingArguments, epoch: int) -> None:
         settings.save_strategy, settings.save_steps = SaveStrategy.STEPS, epoch
     if settings.logging_strategy == "epoch":
         settings.logging_strategy, settings.logging_steps = IntervalStrategy.STEPS, epoch
+
+
+def _plan(vlm: VLM, loss: Objective, items: list[Item], collate: Collator, settings: TrainingArguments) -> None:
+    """Shapes have no numbers to train: one step is gone through and counted."""
+    cost = dry_step(vlm, collate, loss, items)
+    log.info(
+        "a micro-batch of %s samples (%s tokens, %s frames) takes %.1f TFLOP "
+        "forward and backward, %s of them a step; weights, gradients and AdamW's state take %.1f GB",
+        cost.samples,
+        f"{cost.tokens:,}",
+        f"{cost.frames:,}",
+        cost.flops / 1e12,
+        settings.gradient_accumulation_steps * settings.world_size,
+        cost.bytes_ / 1e9,
+    )
 
 
 def _identity(data: Dataset, seed: int, per_step: int, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:

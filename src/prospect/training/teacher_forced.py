@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prospect.conversation.segments import CHANNELS
-from prospect.training.collate import TARGETS, Collator, Item
+from prospect.training.collate import TARGETS, Collator, Item, moved
 from prospect.training.losses import Objective, next_tokens, where_predicted
 from prospect.training.processes import gathered, share, summed
 
@@ -63,7 +63,7 @@ def teacher_forced(
     tokens, turns = np.zeros((len(CHANNELS), 2), int), np.zeros((len(CHANNELS), 2), int)
     decided: list[tuple] = []
     for start in range(0, len(mine), batch_size):
-        batch = _moved(collate(mine[start : start + batch_size]), device)
+        batch = moved(collate(mine[start : start + batch_size]), device)
         outputs = model(**{key: value for key, value in batch.items() if key not in TARGETS}, use_cache=False)
         for name, (sum_, count) in objective(outputs, batch).items():
             sums[name] += torch.stack([sum_.double(), count.double()]).cpu()
@@ -92,10 +92,6 @@ def _result(objective: Objective, sums, tokens, turns, decided: list[tuple], dev
             np.array([row[3] for row in decided], np.float32).reshape(-1, 2),
         ),
     )
-
-
-def _moved(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
 
 def _count(logits: Tensor, batch: Mapping[str, Any], tokens: np.ndarray, turns: np.ndarray) -> None:
