@@ -30,15 +30,18 @@ def preview(
     from prospect.runs.preview import page, show
 
     dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
-    if not dataset.splits.get(split):
-        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
-
+    if not dataset.groups.get(split):
+        there = ", ".join(name for name, samples in dataset.groups.items() if samples)
+        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {there}")
     bring(model)
 
+    from prospect.models.stream import for_streams
     from prospect.training.preview import view
 
     vlm = build(model)
-    seen = view(vlm, dataset, split, index, trainer.get("max_length"))
+    if dataset.task == "stream":
+        vlm = for_streams(vlm, seed)
+    seen = view(vlm, dataset, split, index, trainer.get("max_length"), seed)
     show(seen, Console())
     if html:
         print(f"page {page(seen, Path(html))}")

@@ -20,23 +20,31 @@ def view():
         "index": 3,
         "id": HOSTILE,
         "meta": {"reason": HOSTILE},
-        "turns": [
+        "frames": 0,
+        "parts": [
             {
-                "role": "user",
-                "learn": True,
-                "parts": [
-                    {"image": "data:image/png;base64,AAAA", "size": "8 × 8 px", "name": HOSTILE},
-                    {"text": HOSTILE},
+                "id": HOSTILE,
+                "turns": [
+                    {
+                        "role": "user",
+                        "learn": True,
+                        "kind": "",
+                        "parts": [
+                            {"image": "data:image/png;base64,AAAA", "size": "8 × 8 px", "name": HOSTILE},
+                            {"text": HOSTILE},
+                        ],
+                    },
+                    {"role": "assistant", "learn": False, "kind": "", "parts": [{"text": "fire"}]},
                 ],
-            },
-            {"role": "assistant", "learn": False, "parts": [{"text": "fire"}]},
+                "tokens": [
+                    {"text": "<|im_start|>", "ids": [1], "channel": None, "control": True},
+                    {"text": HOSTILE, "ids": [7, 8], "channel": None, "control": False},
+                    {"text": " fire\n", "ids": [9], "channel": "answer", "control": False},
+                ],
+                "counts": {"tokens": 1200, "share of context": "14.6% of 8,192"},
+                "stream": None,
+            }
         ],
-        "tokens": [
-            {"text": "<|im_start|>", "ids": [1], "channel": None, "control": True},
-            {"text": HOSTILE, "ids": [7, 8], "channel": None, "control": False},
-            {"text": " fire\n", "ids": [9], "channel": "answer", "control": False},
-        ],
-        "counts": {"tokens": 1200, "share of context": "14.6% of 8,192"},
         "audit": {
             "samples": 5,
             "tokens": 6000,
@@ -46,6 +54,7 @@ def view():
             "faults": [f"zoo/train[1]: {HOSTILE}"],
             "findings": [{"severity": "warning", "kind": "mixed-paths", "count": 2, "example": HOSTILE}],
             "classes": {"fire": 3},
+            "streams": None,
         },
         "model": {"parameters": 538688, "context": 8192},
     }

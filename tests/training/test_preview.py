@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import encode
-from prospect.data.dataset import Dataset
+from prospect.data.dataset import Dataset, Finding
 from prospect.errors import UserError
 from prospect.training.preview import pieces, view
 
@@ -33,11 +35,13 @@ def test_pieces_hold_every_token_once_and_read_as_the_text(vlm, data):
 def test_the_view_counts_and_audits(vlm, data):
     seen = view(vlm, data, "train", -1)
     assert (seen["index"], seen["id"]) == (2, "img-2")
-    assert seen["counts"]["image tokens"] == 1
+    (part,) = seen["parts"]
+    assert part["stream"] is None
+    assert part["counts"]["image tokens"] == 1
     assert seen["audit"]["samples"] == 3
     assert seen["audit"]["classes"] == {"fire": 3, "wood": 0}
     assert seen["audit"]["faults"] == []
-    assert seen["turns"][0]["parts"][0]["image"].startswith("data:image/png;base64,")
+    assert part["turns"][0]["parts"][0]["image"].startswith("data:image/png;base64,")
 
 
 def test_faults_are_shown_instead_of_raised(vlm, data):
@@ -49,3 +53,10 @@ def test_faults_are_shown_instead_of_raised(vlm, data):
 def test_an_index_that_is_not_there_is_named(vlm, data):
     with pytest.raises(UserError, match="index=7: zoo/train has 3 samples"):
         view(vlm, data, "train", 7)
+
+
+def test_only_findings_of_the_split_are_shown(vlm, data):
+    findings = [Finding("odd", "warning", split, "", f"in {split or 'the file'}") for split in ("train", "val", "")]
+    seen = view(vlm, replace(data, findings=findings), "train", 0)
+    (shown,) = seen["audit"]["findings"]
+    assert (shown["count"], shown["example"]) == (2, "in train")

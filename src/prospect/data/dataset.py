@@ -59,6 +59,11 @@ class Dataset:
     neg_frame_sampling_rate: float = 1.0  # share of silent frames whose silence is learnt, drawn anew every epoch
     overlap: float = OVERLAP
 
+    @property
+    def groups(self) -> dict[str, list[Sample]]:
+        """Splits and warm-up phases by name."""
+        return {**self.splits, **{phase.name: phase.samples for phase in self.warmup}}
+
     def counts(self, split: str) -> dict[str, int]:
         """Samples of each class, absent classes included."""
         seen = Counter(sample.meta.get("label") for sample in self.splits[split])

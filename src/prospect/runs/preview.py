@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from prospect.disk import write_atomically
+from prospect.runs import preview_stream
 
 # One look for a channel everywhere: (terminal style, page colour).
 CHANNELS = {
@@ -23,27 +24,38 @@ CHANNELS = {
 
 def show(view: dict[str, Any], console: Console) -> None:
     """Turns, tokens coloured by channel, counts, and the audit of the split."""
-    title = Text(f"{view['data']}/{view['split']}[{view['index']}]  {view['id']}")
-    console.print(Panel(Group(*_turns(view), Text(), _tokens(view["tokens"]), Text(), _legend(view)), title=title))
-    console.print(_counts(view))
+    place = f"{view['data']}/{view['split']}[{view['index']}]"
+    for number, part in enumerate(view["parts"], 1):
+        of = f"  part {number} of {len(view['parts'])}" if len(view["parts"]) > 1 else ""
+        turns = preview_stream.turns(part) if part["stream"] else _turns(part)
+        tokens = [Text(), _tokens(part["tokens"]), Text(), _legend(view)]
+        console.print(Panel(Group(*turns, *tokens), title=Text(f"{place}  {part['id']}{of}")))
+        console.print(_counts(view, part))
     console.print(_audit(view["audit"]))
 
 
 def page(view: dict[str, Any], path: Path) -> Path:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("prospect.runs", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"percent": preview_stream.percent, "seconds": preview_stream.seconds}
+    environment.globals |= {"ticks": preview_stream.ticks, "stream_counts": preview_stream.counts}
     colours = {channel: colour for channel, (_, colour) in CHANNELS.items()}
     write_atomically(path, environment.get_template("preview.html.j2").render(view=view, colours=colours))
     return path.absolute()
 
 
-def _turns(view: dict[str, Any]) -> list[Text]:
+def _turns(part: dict[str, Any]) -> list[Text]:
     lines = []
-    for turn in view["turns"]:
+    for turn in part["turns"]:
         line = Text(f"{turn['role']:>10}  ", style="bold")
-        for part in turn["parts"]:
-            line.append(part["text"] if "text" in part else f"[{part['name']} {part['size']}] ", style="not bold")
+        for piece in turn["parts"]:
+            text = piece["text"] if "text" in piece else f"[{piece['name']} {piece['size']}] "
+            line.append(text, style="not bold")
         lines.append(line)
     return lines
 
@@ -65,23 +77,27 @@ def _legend(view: dict[str, Any]) -> Text:
     return legend
 
 
-def _counts(view: dict[str, Any]) -> Table:
+def _counts(view: dict[str, Any], part: dict[str, Any]) -> Table:
     table = Table(show_header=False, box=None)
-    for name, value in view["counts"].items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else value)
+    rows = part["counts"] | (preview_stream.counts(part["stream"], view["frames"]) if part["stream"] else {})
+    for name, value in rows.items():
+        table.add_row(name, Text(f"{value:,}" if isinstance(value, int) else value))
     table.add_row("model", f"{view['model']['parameters']:,} parameters")
     return table
 
 
 def _audit(audit: dict[str, Any]) -> Group:
-    classes = "  ".join(f"{label} {count}" for label, count in audit["classes"].items())
     lines = [
         Text(f"\naudit of the split: {audit['samples']:,} samples, {audit['tokens']:,} tokens, ", style="bold").append(
             f"{audit['learnt']:,} learnt; the longest has {audit['longest']:,}"
         )
     ]
-    if classes:
-        lines.append(Text(f"  classes  {classes}"))
+    if audit["classes"]:
+        lines.append(Text(f"  classes  {preview_stream.counted(audit['classes'])}"))
+    if audit["streams"]:
+        streams = audit["streams"]
+        lines.append(Text(f"  {streams['clips']:,} clips, {streams['frames']:,} frames"))
+        lines.append(Text(f"  events  {preview_stream.counted(streams['events']) or 'none'}"))
     lines += [
         Text(f"  {f['severity']}  {f['kind']} × {f['count']}: {f['example']}", style="yellow")
         for f in audit["findings"]

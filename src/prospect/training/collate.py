@@ -56,7 +56,7 @@ class Collator:
         points, labels, kinds = [], [], []
         for row, item in enumerate(items):
             shift = length - len(item.encoded) if self.side == "left" else 0
-            numbers = self._kept(item)
+            numbers = self.kept(item)
             columns = item.encoded.points[numbers] + shift
             points.append(np.stack([np.full_like(columns, row), columns], axis=1))
             labels.append(item.encoded.right[numbers])
@@ -68,7 +68,8 @@ class Collator:
             "decision_kinds": kinds,
         }
 
-    def _kept(self, item: Item) -> np.ndarray:
+    def kept(self, item: Item) -> np.ndarray:
+        """The numbers of the item's decisions that carry a label in its epoch."""
         if item.epoch is None:
             return kept(item.encoded)
         return kept(item.encoded, self.neg_frame_sampling_rate, f"{self.seed} {item.epoch} {item.sample.id}")

@@ -9,31 +9,52 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from prospect.conversation.sample import Picture, Turn
+from PIL import Image
+
+from prospect.conversation.dst import said
+from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import Encoded
-from prospect.data.dataset import Dataset, by_kind
+from prospect.conversation.stream import told
+from prospect.data.dataset import Dataset, by_kind, footage
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
-from prospect.training.audit import audited, summary
+from prospect.training.audit import audited, parts, summary
+from prospect.training.collate import Item
+from prospect.training.preview_stream import Sampling, watched
 
 WIDEST = 320  # pixels of a picture on the page
 
 
-def view(vlm: VLM, data: Dataset, split: str, index: int, max_length: int | None = None) -> dict[str, Any]:
-    """Texts, numbers and data URIs only. Raises for an index that isn't there."""
-    samples = data.splits[split]
+def view(
+    vlm: VLM, data: Dataset, split: str, index: int, max_length: int | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Texts, numbers and data URIs only. `split` may be a warm-up phase. Raises for an index that isn't there."""
+    samples, limit = data.groups[split], max_length or vlm.max_length
     if not -len(samples) <= index < len(samples):
         raise UserError(f"index={index}: {data.name}/{split} has {len(samples)} samples")
-    items, wrong = audited(vlm, samples, f"{data.name}/{split}", max_length)
-    sample, encoded = items[index]
-    limit = max_length or vlm.max_length
+    sample, index = samples[index], index % len(samples)
+    is_held_out = split in ("val", "test")
+    sampling = Sampling(1.0, None, seed) if is_held_out else Sampling(data.neg_frame_sampling_rate, 0, seed)
+    pieces_ = parts(vlm, sample, limit, data.overlap, f"{data.name}/{split}[{index}] {sample.id}")
     return {
         "data": data.name,
         "split": split,
-        "index": index % len(samples),
+        "index": index,
         "id": sample.id,
         "meta": {key: str(value) for key, value in sample.meta.items()},
-        "turns": [_turn(turn) for turn in sample.turns],
+        "frames": sum(len(frames) for frames in sample.frames),
+        "parts": [_shown(vlm, part, encoded, limit, sampling) for part, encoded in pieces_],
+        "audit": _audit(vlm, data, split, max_length),
+        "model": {"parameters": vlm.parameter_counts()["total"], "context": limit},
+    }
+
+
+def _shown(vlm: VLM, sample: Sample, encoded: Encoded, limit: int, sampling: Sampling) -> dict[str, Any]:
+    """The whole sample, or of a stream that is too long one of its parts."""
+    item = Item(sample, encoded, sampling.epoch)
+    return {
+        "id": sample.id,
+        "turns": [_turn(sample, turn) for turn in sample.turns],
         "tokens": list(pieces(encoded, vlm)),
         "counts": {
             "tokens": len(encoded),
@@ -41,16 +62,23 @@ def view(vlm: VLM, data: Dataset, split: str, index: int, max_length: int | None
             "image tokens": encoded.ids.count(vlm.image_token_id),
             "share of context": f"{len(encoded) / limit:.1%} of {limit:,}",
         },
-        "audit": {
-            **dataclasses.asdict(summary(items)),
-            "faults": wrong,
-            "findings": [
-                {"severity": severity, "kind": kind, "count": len(group), "example": group[0].message}
-                for (severity, kind), group in by_kind(data.findings).items()
-            ],
-            "classes": data.counts(split) if data.labels else {},
-        },
-        "model": {"parameters": vlm.parameter_counts()["total"], "context": limit},
+        "stream": watched(vlm, item, limit, sampling) if sample.frames else None,
+    }
+
+
+def _audit(vlm: VLM, data: Dataset, split: str, max_length: int | None) -> dict[str, Any]:
+    samples = data.groups[split]
+    items, wrong = audited(vlm, samples, f"{data.name}/{split}", max_length, data.overlap)
+    findings = [finding for finding in data.findings if finding.split in (split, "")]
+    return {
+        **dataclasses.asdict(summary(items)),
+        "faults": wrong,
+        "findings": [
+            {"severity": severity, "kind": kind, "count": len(group), "example": group[0].message}
+            for (severity, kind), group in by_kind(findings).items()
+        ],
+        "classes": data.counts(split) if data.labels else {},
+        "streams": footage(samples) if data.task == "stream" else None,
     }
 
 
@@ -80,18 +108,26 @@ def _piece(encoded: Encoded, vlm: VLM, start: int, stop: int, text: str) -> dict
     return {"text": text, "ids": encoded.ids[start:stop], "channel": encoded.channels[start], "control": control}
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
-    return {"role": turn.role, "learn": turn.learn, "parts": [_part(part) for part in turn.parts]}
+def _turn(sample: Sample, turn: Turn) -> dict[str, Any]:
+    """Texts as the chat format writes them: the task in the system turn, transitions as an update."""
+    shown = [
+        _picture(part) if isinstance(part, Picture) else {"text": part}
+        for part in turn.parts
+        if isinstance(part, str | Picture)
+    ]
+    if turn.role == "dst":
+        shown = [{"text": said(turn.transitions)}]
+    elif turn.role == "system" and sample.task:
+        shown = [{"text": turn.text + told(sample.task)}]
+    return {"role": turn.role, "learn": turn.learn, "kind": turn.kind, "parts": shown}
 
 
-def _part(part: str | Picture) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"text": part}
+def _picture(part: Picture) -> dict[str, Any]:
     picture = part.open()
     size = f"{picture.width} × {picture.height} px" + (", blank" if part.blank else "")
     if picture.width < WIDEST:  # small pictures are shown as they are, in whole multiples
         scale = max(1, WIDEST // 2 // picture.width)
-        picture = picture.resize((picture.width * scale, picture.height * scale), 0)
+        picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     picture.thumbnail((WIDEST, WIDEST))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
