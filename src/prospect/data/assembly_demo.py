@@ -29,6 +29,7 @@ NAME = "assembly101_dst_demo"
 
 def assembly101_dst_demo(
     folder: str | None = None,
+    features: str | None = None,
     train: int = 200,
     val: int = 40,
     test: int = 60,
@@ -59,6 +60,7 @@ def assembly101_dst_demo(
     warmup = {CAPTIONS: captions, DENSE: dense}
     data = assembly101_dst(
         str(made),
+        features,
         on_bad=on_bad,
         blank_images=blank_images,
         neg_frame_sampling_rate=neg_frame_sampling_rate,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prospect.conversation.sample import Frames
 from prospect.data.clip_rows import Clip, Fault
-from prospect.data.frames import FeatureStore, FrameStore, Store
+from prospect.data.frames import FeatureStore, FrameStore, Store, content_digest, verify
 from prospect.errors import UserError
 
 
@@ -19,6 +19,7 @@ class Footage:
     root: Path
     features: Path | None = None
     blank: bool = False
+    verify: bool = False  # hash every store that is read: minutes for a hundred gigabytes
     _lengths: dict[Path, int] = field(default_factory=dict)
 
     def of(self, clip: Clip) -> Frames:
@@ -37,6 +38,8 @@ class Footage:
         for each in (store if filmed else None, features):
             if each:
                 self._check(clip, each)
+        if filmed and features:
+            self._check_source(store, features)
         return Frames(
             clip.start,
             clip.stop,
@@ -48,13 +51,27 @@ class Footage:
 
     def _check(self, clip: Clip, store: Store) -> None:
         if store.path not in self._lengths:
-            try:
-                self._lengths[store.path] = len(store)
-            except UserError as error:
-                raise Fault("unreadable-store", str(error)) from error
+            self._lengths[store.path] = self._length(store)
         length = self._lengths[store.path]
         if clip.stop > length:
             raise Fault("past-store", f"the clip ends at frame {clip.stop} and {store.path} holds {length} frames")
         rate = float(store.meta.get("fps", clip.fps))  # stores written elsewhere do not say theirs
         if not isclose(rate, clip.fps, rel_tol=1e-3):  # seconds would be other frames than the ones they mean
             raise Fault("rate-differs", f"the clip has {clip.fps:g} frames a second and {store.path} has {rate:g}")
+
+    def _length(self, store: Store) -> int:
+        if self.verify and (wrong := verify(store.path)):
+            raise Fault("damaged-store", f"{wrong[0]}; write it again")
+        try:
+            return len(store)
+        except UserError as error:
+            raise Fault("unreadable-store", str(error)) from error
+
+    @staticmethod
+    def _check_source(store: FrameStore, features: FeatureStore) -> None:
+        """Features of a video that was cut or filmed anew would show other moments than the clip means."""
+        source = features.meta.get("source")  # stores written elsewhere do not say theirs
+        if source is not None and source != content_digest(store.path):
+            raise Fault(
+                "stale-features", f"{features.path} was made of another version of {store.path}: encode it again"
+            )

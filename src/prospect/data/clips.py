@@ -45,11 +45,12 @@ def assembly101_dst(
     overlap: float = OVERLAP,
     warmup: Mapping[str, float] | None = None,
     long_clip: int = LONG_CLIP,
+    verify: bool = False,
 ) -> Dataset:
     """Clips from `{train,val,test}_training.json`, or from JSON lines of the older form, and their frame stores.
 
     `warmup` names further files of clips (`dense`: dense_training.json) and the share of a run's steps, taken from the
-    beginning in this order, that is spent on them instead of on train.
+    beginning in this order, that is spent on them instead of on train. `verify` reads every store whole.
     """
     if not 0 <= neg_frame_sampling_rate <= 1:
         raise UserError(f"data.neg_frame_sampling_rate={neg_frame_sampling_rate}: a share lies between 0 and 1")
@@ -57,7 +58,7 @@ def assembly101_dst(
         raise UserError(f"data.overlap={overlap}: seconds of context cannot be fewer than 0")
     shares = _shares(warmup or {})
     path = Path(folder).expanduser().resolve()
-    checked = read(path, features, frame_root, blank_images, tuple(shares), long_clip)
+    checked = read(path, features, frame_root, blank_images, tuple(shares), long_clip, verify)
     if on_bad != "skip":
         refuse(checked.findings, folder, "clips")
     if not checked.clips:
@@ -76,6 +77,7 @@ def assembly101_dst(
         warmup=phases,
         neg_frame_sampling_rate=neg_frame_sampling_rate,
         overlap=overlap,
+        frame_root=_folder("frame_root", frame_root) or path,
     )
 
 
@@ -86,6 +88,7 @@ def read(
     blank: bool = False,
     warmup: tuple[str, ...] = (),
     long_clip: int = LONG_CLIP,
+    verify: bool = False,
 ) -> Audit:
     """Everything that a folder of clips holds, checked."""
     entries, findings = read_files(folder, warmup)
@@ -95,7 +98,7 @@ def read(
             clips.append(clip_of(entry))
         except Fault as fault:
             findings.append(Finding(fault.kind, "error", entry.split, "", f"{entry.where}: {fault}"))
-    footage = Footage(_folder("frame_root", frame_root) or folder, _folder("features", features), blank)
+    footage = Footage(_folder("frame_root", frame_root) or folder, _folder("features", features), blank, verify)
     checked = audit(clips, footage.of, long_clip)
     return Audit(checked.clips, findings + checked.findings)
 
@@ -134,11 +137,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", help="the folder of {train,val,test}_training.json")
     parser.add_argument("--frame-root", help="the folder of the frame stores, where they lie elsewhere")
     parser.add_argument("--features", help="a folder of feature stores")
+    parser.add_argument("--verify", action="store_true", help="read every store whole and compare it with its manifest")
     parser.add_argument("--json", type=Path, help="write every finding into this file")
     asked = parser.parse_args(arguments)
     try:
         folder = Path(asked.folder).expanduser().resolve()
-        checked = read(folder, asked.features, asked.frame_root, warmup=others(folder))
+        checked = read(folder, asked.features, asked.frame_root, warmup=others(folder), verify=asked.verify)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,13 @@ class Dataset:
     warmup: tuple[Phase, ...] = ()  # in this order
     neg_frame_sampling_rate: float = 1.0  # share of silent frames whose silence is learnt, drawn anew every epoch
     overlap: float = OVERLAP
+    frame_root: Path | None = None  # of streams: the folder that the names of frame stores start from
+
+    @property
+    def streams(self) -> Iterator[Frames]:
+        """Every span of frames, of all splits and phases."""
+        samples = chain(*self.splits.values(), *(phase.samples for phase in self.warmup))
+        return (span for sample in samples for span in sample.frames)
 
     @property
     def groups(self) -> dict[str, list[Sample]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -28,6 +29,16 @@ def encode_frames(vlm: VLM, pictures: Sequence[Image.Image], batch: int = 32) ->
         made.append(model.frame_features(vlm.frame_layout.pixels(some, len(some)).to(vlm.device)).cpu())
     vlm.model.train(was_training)
     return torch.cat(made)
+
+
+def tower_facts(vlm: VLM) -> dict[str, Any]:
+    """What features and a model that reads them must agree in (tower, frame_grid), and what else is good to know."""
+    return {
+        "tower": tower_digest(vlm),
+        "frame_grid": vlm.bare.config.frame_grid or "native",
+        "frame_size": vlm.frame_layout.images.tile,
+        "arithmetic": str(vlm.bare.dtype).removeprefix("torch."),
+    }
 
 
 def tower_digest(vlm: VLM) -> str:
