@@ -29,12 +29,14 @@ def train(
     from prospect.evaluation.score import progress, score
     from prospect.models.stream import for_streams
     from prospect.runs.results import write_results
+    from prospect.training.stored import freeze_for_features
 
     with run.time("build"):
         vlm = build(model)
         if dataset.task == "stream":
             vlm = for_streams(vlm, seed)
         vlm = build(adapt)(vlm)
+        freeze_for_features(vlm, dataset)
         objective = build(loss)
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":

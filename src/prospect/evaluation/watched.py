@@ -15,6 +15,7 @@ from prospect.models.vlm import VLM
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
 from prospect.training.losses import DECISIONS, Objective
+from prospect.training.stored import check_features
 from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
 
 HALF = 0.5
@@ -25,6 +26,7 @@ def scores(
     vlm: VLM, data: Dataset, splits: Sequence[str], objective: Objective, batch_size: int, max_length: int | None
 ) -> dict[str, Scored]:
     """Thresholds are chosen on val and applied to every split; without a val split they are one half."""
+    check_features(vlm, data)
     collate = collator(vlm)
     seen: dict[str, TeacherForced] = {}
     for split in dict.fromkeys([*(["val"] if data.splits["val"] else []), *splits]):

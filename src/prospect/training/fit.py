@@ -28,6 +28,7 @@ from prospect.training.optimizers import by_part, check_rates, muon_and_adamw
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Phase, Schedule, Sizes
+from prospect.training.stored import feature_stores, learnt_tower
 from prospect.training.supervised import Score, SupervisedTrainer
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def supervised(
     warmup = [encoded(phase.name, phase.samples) for phase in data.warmup]
     if not train:
         raise UserError(f"{data.name}: the training split is empty")
+    assert not (feature_stores(data) and learnt_tower(vlm)), "freeze_for_features comes first"
     check_rates(vlm.model, learning_rates or {})
     settings = arguments(args, folder, seed, len(train), bool(val), vlm.device.type == "cpu")
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
