@@ -11,7 +11,6 @@ SOURCE = Path(__file__).parent.parent / "src" / "prospect"
 ORDER = ("runs", "evaluation", "streaming", "training", "models", "data", "conversation")
 STRANGERS = {frozenset({"models", "data"})}  # never import each other
 NO_TORCH = ("runs", "data", "conversation")  # data reads disks and conversation holds words
-EXEMPT = {"data/encode.py"}  # a command that runs a model's tower over frames
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -47,7 +46,7 @@ def test_imports_point_downwards(path):
 def test_words_and_runs_know_nothing_of_torch(path):
     inside = path.relative_to(SOURCE)
     heavy = {name.split(".")[0] for name in imports(path)} & {"torch", "transformers", "accelerate", "peft", "trl"}
-    if inside.parts[0] in NO_TORCH and str(inside) not in EXEMPT:
+    if inside.parts[0] in NO_TORCH:
         assert not heavy
     if inside.parts[0] == "runs":
         assert not {other for name in imports(path) if (other := room(name)) and other != "runs"}

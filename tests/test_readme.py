@@ -23,6 +23,12 @@ SCRIPTS = [line for line in LINES if line.startswith("python ")]
 SMALL = ["data.train=20", "data.val=5", "data.test=5", "trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 
 
+def words_of(line: str) -> list[str]:
+    """The root script and its words; `python -m prospect.data.encode` runs the root script of the same name."""
+    words = shlex.split(line)[1:]
+    return [f"{words[1].rpartition('.')[2]}.py", *words[2:]] if words[0] == "-m" else words
+
+
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = [line.split()[1] for line in LINES if line.startswith("make ")]
@@ -32,7 +38,7 @@ def test_make_targets_exist():
 
 @pytest.mark.parametrize("line", SCRIPTS)
 def test_command_is_sound(line):
-    script, *words = shlex.split(line)[1:]
+    script, *words = words_of(line)
     name = script.removesuffix(".py")
     main = getattr(importlib.import_module(name), name)
     overrides = [word for word in words if word != "-m"]
@@ -57,7 +63,7 @@ def test_commands_run_one_after_the_other(tmp_path):
 
     done("train.py", *SMALL, f"hydra.run.dir={run}", "data.folder=pictures")
     for line in SCRIPTS:
-        words = shlex.split(line.replace("RUN", str(run)).replace("FOLDER", str(tmp_path / "pictures")))[1:]
+        words = words_of(line.replace("RUN", str(run)).replace("FOLDER", str(tmp_path / "pictures")))
         if "model=smolvlm2" in words and "model.weights=random" not in words:
             continue  # two billion weights from the hub
         small = [] if any(word.startswith(("resume=", "run=")) for word in words) else SMALL

@@ -10,7 +10,7 @@ import pytest
 from prospect.conversation.dst import Transition
 from prospect.conversation.sample import Step
 from prospect.data.clips import assembly101_dst, main
-from prospect.data.frames import FeatureStore, FrameStore, write_features
+from prospect.data.frames import FeatureStore, FrameStore, content_digest, write_features
 from prospect.data.store_files import manifest_of
 from prospect.errors import UserError
 
@@ -256,3 +256,38 @@ class TestCommand:
     def test_no_folder(self, capsys):
         assert main(["/nowhere"]) == 2
         assert "there is no such folder" in capsys.readouterr().err
+
+
+def flip(path):
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["frames", "features"])
+def test_verify_finds_a_flipped_bit_in_what_is_read(clips, tmp_path, capsys, kind):
+    folder = clips.write()
+    for name in clips.splits:
+        write_features(tmp_path / "f" / "frames" / f"v_{name}.arrow", [np.zeros((1, 2), np.float32)] * 40, {"fps": 2})
+    features = str(tmp_path / "f") if kind == "features" else None
+    assert assembly101_dst(folder, features, verify=True).findings == []
+    root = tmp_path / "f" if kind == "features" else clips.folder
+    flip(root / "frames" / "v_val.arrow")
+    assert assembly101_dst(folder, features).findings == []  # reading does not hash
+    with pytest.raises(UserError, match=r"damaged-store: 1\n.*v_val.arrow has changed since it was written"):
+        assembly101_dst(folder, features, verify=True)
+    kept = assembly101_dst(folder, features, verify=True, on_bad="skip")
+    assert {name: len(samples) for name, samples in kept.splits.items()} == {"train": 1, "val": 0, "test": 1}
+    assert main([folder, "--verify", *(["--features", features] if features else [])]) == 2
+    assert "damaged-store" in capsys.readouterr().out
+
+
+def test_features_of_another_version_of_a_video(clips, tmp_path):
+    folder = clips.write()
+    for name in clips.splits:
+        meta = {"fps": 2, "source": content_digest(clips.folder / "frames" / f"v_{name}.arrow")}
+        write_features(tmp_path / "f" / "frames" / f"v_{name}.arrow", [np.zeros((1, 2), np.float32)] * 40, meta)
+    assert assembly101_dst(folder, str(tmp_path / "f")).findings == []
+    clips.store("v_test", 41)
+    with pytest.raises(UserError, match=r"stale-features: 1\n.*was made of another version of .*v_test.arrow"):
+        assembly101_dst(folder, str(tmp_path / "f"))

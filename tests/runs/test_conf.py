@@ -33,9 +33,10 @@ def test_experiments_are_found():
     assert {choice.removeprefix("experiment=") for choice in choices() if choice.startswith("experiment=")} == files
 
 
-@pytest.mark.parametrize("script", ["evaluate", "preview"])
+@pytest.mark.parametrize("script", ["evaluate", "preview", "encode"])
 def test_other_commands(script):
     import importlib
 
     main = getattr(importlib.import_module(script), script)
-    assert compose(Conf(ROOT / "conf", script), [], of_callable(main)).mistakes == []
+    mistakes = compose(Conf(ROOT / "conf", script), [], of_callable(main)).mistakes
+    assert [mistake for mistake in mistakes if not mistake.is_missing] == []
