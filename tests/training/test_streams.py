@@ -14,6 +14,7 @@ from transformers import TrainingArguments
 from prospect.conversation.segments import IGNORE
 from prospect.data.dataset import Dataset
 from prospect.evaluation.watched import scored
+from prospect.models.adapt import full, lora
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.training.audit import encoded_split
@@ -204,3 +205,23 @@ def test_a_split_phase_trains_through(tmp_path, clips):
     data = replace(clips, warmup=())
     rows = fitted(tmp_path / "run", data, 2, 1, max_length=300, tokens_a_batch=700)[1]
     assert rows[-1]["step"] == 5
+
+
+@pytest.mark.parametrize("adapt", [full, lora])
+def test_trained_weights_of_a_half_precision_model_are_kept_in_single(tmp_path, clips, adapt):
+    """In bfloat16 most weights would not move at all at so small a rate."""
+    vlm = adapt(for_streams(tiny(seed=1, device="cpu", dtype="bfloat16", width=48, layers=1), seed=1))
+    trained = [name for name, p in vlm.model.named_parameters() if p.requires_grad]
+    start = {name: p.detach().float().clone() for name, p in vlm.model.named_parameters()}
+    args = functools.partial(
+        TrainingArguments, max_steps=4, learning_rate=1e-6, save_strategy="no", per_device_train_batch_size=4, bf16=True
+    )
+    supervised(args, vlm=vlm, data=replace(clips, warmup=()), loss=dst(), folder=tmp_path, seed=0)
+    for name, parameter in vlm.model.named_parameters():
+        assert parameter.dtype == (torch.float32 if name in trained else torch.bfloat16)
+    moved = [
+        (p != start[name]).float().mean().item()
+        for name, p in vlm.model.named_parameters()
+        if name in trained and "lora_A" not in name and "embed" not in name and "bias" not in name
+    ]
+    assert min(moved) > 0.9

@@ -25,6 +25,7 @@ from prospect.training.collate import Collator, Item, collator
 from prospect.training.dry_step import dry_step
 from prospect.training.losses import Objective
 from prospect.training.optimizers import by_part, check_rates, muon_and_adamw
+from prospect.training.precision import MIXED, single
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Phase, Schedule, Sizes
@@ -69,7 +70,8 @@ def supervised(
         raise UserError(f"{data.name}: the training split is empty")
     assert not (feature_stores(data) and learnt_tower(vlm)), "freeze_for_features comes first"
     check_rates(vlm.model, learning_rates or {})
-    settings = arguments(args, folder, seed, len(train), bool(val), vlm.device.type == "cpu")
+    own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm)}
+    settings = arguments(args, folder, own, len(train), bool(val))
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
     schedule = _schedule(train, warmup, data, settings, seed, tokens_a_batch, group_by_length)
     if vlm.device.type == "meta":
@@ -115,12 +117,15 @@ OURS: dict[str, Any] = {
 
 
 def arguments(
-    args: Callable[..., TrainingArguments], folder: Path, seed: int, samples: int, has_val: bool, cpu: bool
+    args: Callable[..., TrainingArguments], folder: Path, own: dict[str, Any], samples: int, has_val: bool
 ) -> TrainingArguments:
-    """The user's arguments with what the run itself decides. Epochs become steps: the schedule is one long epoch."""
-    # use_cpu: without it, transformers on a machine that has no GPU silently trains every rank for itself.
-    ours = {**OURS, "output_dir": str(folder), "seed": seed, "use_cpu": cpu}
-    if taken := sorted(ours.keys() & (args.keywords if isinstance(args, functools.partial) else {})):
+    """The user's arguments with what the run itself decides. Epochs become steps: the schedule is one long epoch.
+
+    `own` holds use_cpu: without it, transformers on a machine that has no GPU silently trains every rank for itself.
+    """
+    given = args.keywords if isinstance(args, functools.partial) else {}
+    ours = {**OURS, "output_dir": str(folder), **own}
+    if taken := sorted((ours.keys() - MIXED.values()) & given.keys()):
         raise UserError(f"trainer.args.{taken[0]} is decided by the run itself; leave it out")
     settings = args(**ours)
     assert settings.world_size == int(os.environ.get("WORLD_SIZE", "1")), "the ranks do not know of each other"
