@@ -60,3 +60,12 @@ def test_streams_leave_their_rates_by_kind_of_event(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "false alarm      12  4,000  0.003" in shown
     assert "test  speak/f1 0.812  dst/f1 0.900" in shown
+
+
+def test_thresholds_stand_beside_what_they_give(tmp_path, capsys):
+    rates = {"precision": 0.111, "recall": 0.222, "f1": 0.333, "ap": 0.444, "false_alarms": 0.055, "threshold": 0.666}
+    metrics = {**STREAMS.metrics, **{f"speak/{key}": value for key, value in rates.items()}}
+    with Run.start(tmp_path / "run", {}, seed=0) as run:
+        write_results(run, {"val": SimpleNamespace(**{**vars(STREAMS), "metrics": metrics})})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "precision recall F1 AP false alarms θ speak val 0.111 0.222 0.333 0.444 0.055 0.666" in shown

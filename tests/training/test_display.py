@@ -9,7 +9,7 @@ import math
 import pytest
 from rich.console import Console
 
-from prospect.training.display import Display
+from prospect.training.display import Display, line
 
 
 @pytest.fixture
@@ -47,3 +47,21 @@ def test_a_bar_with_lines_above_it(handler):
     assert "train/learning_rate" not in drawn  # the bar shows it
     assert handler.stream is stream
     assert handler.filters == []
+
+
+def test_of_few_numbers_all_are_said():
+    numbers = {"train/loss": 0.5, "train/grad_norm": 1.25, "train/learning_rate": 1e-3, "train/loss_answer": 0.5}
+    assert line(numbers) == "train/loss 0.5  train/grad_norm 1.25  train/learning_rate 0.001  train/loss_answer 0.5"
+
+
+def test_of_many_numbers_only_what_says_how_it_goes():
+    terms = ("speaking_gen", "dst_gen", "speaking_binary", "dst_binary")
+    train = {"train/loss": 5.0, "train/grad_norm": 9.0, "train/learning_rate": 1e-3}
+    train |= {f"train/loss_{term}": float(number) for number, term in enumerate(terms)}
+    assert line(train) == (
+        "train/loss 5  train/learning_rate 0.001  speaking_gen 0  dst_gen 1  speaking_binary 2  dst_binary 3"
+    )
+    val = {"val/loss": 5.0, **{f"val/loss_{term}": 1.0 for term in terms}, "val/token_accuracy": 0.5}
+    for name in ("speak", "dst"):
+        val |= {f"val/{name}/{rate}": 0.25 for rate in ("token_accuracy", "exact", "precision", "recall", "f1", "ap")}
+    assert line(val) == "val/loss 5  val/speak/exact 0.25  val/speak/f1 0.25  val/dst/exact 0.25  val/dst/f1 0.25"

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
 from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
+from prospect.evaluation.footage import illustrated
 from prospect.evaluation.scored import Scored
 from prospect.models.vlm import VLM
 from prospect.training.audit import encoded_split
@@ -29,14 +31,16 @@ def scores(
     check_features(vlm, data)
     collate = collator(vlm)
     seen: dict[str, TeacherForced] = {}
+    samples: dict[str, list[Sample]] = {}
     for split in dict.fromkeys([*(["val"] if data.splits["val"] else []), *splits]):
         items = encoded_split(vlm, data.splits[split], f"{data.name}/{split}", max_length, data.overlap)
+        samples[split] = [item.sample for item in items]
         seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
     thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
-    return {split: scored(seen[split], thresholds) for split in splits}
+    return {split: scored(seen[split], samples[split], thresholds) for split in splits}
 
 
-def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
+def scored(seen: TeacherForced, samples: Sequence[Sample], thresholds: dict[str, float]) -> Scored:
     metrics, events = seen.metrics(), []
     if len(seen.decided.samples):
         metrics |= decision_metrics(seen.decided, thresholds)
@@ -44,7 +48,7 @@ def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
         events = event_rows(seen.decided, thresholds)
         metrics |= {f"{row['decision']}/kind/{row['kind']}/recall": row["recall"] for row in events}
     headline = tuple(name for name in HEADLINE if name in metrics)
-    return Scored(metrics, headline, predictions(seen.decided), events=events)
+    return Scored(metrics, headline, illustrated(predictions(seen.decided), samples, thresholds), events=events)
 
 
 def progress(seen: TeacherForced) -> dict[str, float]:
@@ -90,7 +94,7 @@ def event_rows(decided: Decided, thresholds: dict[str, float]) -> list[dict[str,
 
 
 def predictions(decided: Decided) -> list[dict[str, Any]]:
-    """A row a clip: what was right at each frame, and the probabilities. Thresholds can be swept from these."""
+    """A row a clip: where what was right, of which kind, and the probabilities. Thresholds can be swept from these."""
     rows = []
     order = sorted(range(len(decided.samples)), key=lambda index: decided.samples[index])  # stable: frames in order
     for name, places in groupby(order, key=lambda index: decided.samples[index]):
@@ -102,6 +106,7 @@ def predictions(decided: Decided) -> list[dict[str, Any]]:
                 "at": np.flatnonzero(labels[frames]).tolist(),
                 "p": [round(float(p), 4) for p in scores_[frames]],
             }
+        row["events"] = [[place, kind] for place, index in enumerate(frames) for kind in decided.kinds[index]]
         rows.append(row)
     return rows
 

@@ -16,7 +16,8 @@ WIDTH, HEIGHT = 360, 172
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 22  # room for the ticks
 BUCKETS = 180  # about two pixels each
 CALM = 60  # with more points than these a noisy curve is drawn faint, under its moving mean
-SHARES = ("accuracy", "f1", "precision", "recall", "ap")  # between 0 and 1, and shown so
+SHARES = ("accuracy", "f1", "precision", "recall", "ap", "exact")  # between 0 and 1, and shown so
+LEAST = 1e-250  # so far from what a float can hold that no axis around it can vanish
 NOT_CURVES = {"step", "epoch", "time", "seconds"}
 SPLITS = ("test", "val", "train")
 
@@ -41,7 +42,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """One split's curve. `broken` are the steps at which it is NaN or infinite: there it has a gap."""
+    """One split's curve. `broken` are the steps at which it is NaN or infinite: there it has a gap.
+
+    `said` is the number beside its name, the last one where there is none.
+    """
 
     split: str
     points: list[Point]
@@ -49,18 +53,23 @@ class Line:
     path: str
     mean: str | None
     dots: list[Point]
+    said: float | None = None
 
     @property
-    def last(self) -> float:
-        return self.points[-1][1]
+    def value(self) -> float:
+        return self.points[-1][1] if self.said is None else self.said
 
 
 @dataclass(frozen=True)
 class Chart:
+    """`marks` are upright dashed lines, each a split and where."""
+
     name: str
     lines: list[Line]
     x: Axis
     y: Axis
+    over: str = "steps"
+    marks: list[tuple[str, float]] = field(default_factory=list)
 
 
 def charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
@@ -105,7 +114,7 @@ def _add(points: dict[int, float], step: int, value: float) -> None:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    first = ("loss", "accuracy", "reward", "speak/f1", "dst/f1", "macro_f1")
+    first = ("loss", "accuracy", "reward", "speak/f1", "dst/f1", "speak/exact", "dst/exact", "macro_f1")
     if name in first:
         return first.index(name), name
     return (10 if name.startswith("loss") else 20 if name == "learning_rate" else 30), name
@@ -125,12 +134,13 @@ def _value_axis(name: str, values: list[float]) -> Axis:
     is_loss = name.startswith("loss")
     if re.split("[/_]", name)[-1] in SHARES and low >= 0 and high <= 1:
         return Axis(0, 1, HEIGHT - BOTTOM, TOP, ticks=[0, 0.5, 1])
-    if is_loss and low > 0 and high / low > 100:
+    if is_loss and low > LEAST and high / low > 100:
         return _decades(low, high)
     if low >= 0 and (is_loss or name == "learning_rate" or low < high / 3):
         low = 0.0
     if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        half = abs(high) / 2 if abs(high) > LEAST else 0.5
+        low, high = low - half, high + half
     ticks = nice(low, high, 4)
     return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks=ticks)
 
@@ -156,14 +166,16 @@ def _line(name: str, split: str, points: dict[int, float], x: Axis, y: Axis) -> 
     finite: list[Point] = [(step, value) for step, value in ordered if math.isfinite(value)]
     runs = [thinned(run) for run in _unbroken(ordered)]
     noisy = len(finite) > CALM and name != "learning_rate"
-    mean = _path([thinned(moving_mean(run, len(finite) // 30)) for run in _unbroken(ordered)], x, y) if noisy else None
+    mean = (
+        path_of([thinned(moving_mean(run, len(finite) // 30)) for run in _unbroken(ordered)], x, y) if noisy else None
+    )
     alone = [run[0] for run in runs if len(run) == 1]
     dots = finite if len(finite) <= 25 else alone
     return Line(
         split,
         [point for run in runs for point in run],
         [step for step, value in ordered if not math.isfinite(value)],
-        _path(runs, x, y),
+        path_of(runs, x, y),
         mean,
         [(x(step), y(value)) for step, value in dots],
     )
@@ -204,5 +216,5 @@ def moving_mean(points: list[Point], window: int) -> list[Point]:
     return result
 
 
-def _path(runs: list[list[Point]], x: Axis, y: Axis) -> str:
+def path_of(runs: list[list[Point]], x: Axis, y: Axis) -> str:
     return " ".join("M" + " L".join(f"{x(step)},{y(value)}" for step, value in run) for run in runs)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,21 +16,29 @@ import jinja2
 from markupsafe import Markup
 
 from prospect.disk import write_atomically
-from prospect.runs import claim, curves
+from prospect.runs import claim, curves, report_answers, report_clips, report_stream
 from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
 from prospect.runs.wording import moment, number, short, span, tick
 
 log = logging.getLogger(__name__)
 
-SHOWN = 60  # answers of a split; the rest stands in predictions/
 FIRST_CHARTS = 6
 HEADLINES = (
-    *("accuracy", "macro_f1", "speak/f1", "dst/f1", "dst/transition_f1", "dst/joint_goal_accuracy", "dialogue/f1"),
+    *(
+        "accuracy",
+        "macro_f1",
+        "speak/f1",
+        "dst/f1",
+        "speak/exact",
+        "dst/exact",
+        "dst/transition_f1",
+        "dst/joint_goal_accuracy",
+        "dialogue/f1",
+    ),
     *("preference_accuracy", "reward"),
 )
 IN_HEADER = ("train/steps", "train/seconds")
-THUMBNAIL = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
 
 
 @contextmanager
@@ -62,6 +69,7 @@ def write_report(folder: Path) -> Path:
     metrics = _json(folder / "metrics.json", notes)
     rows = _lines(folder / "metrics.jsonl", notes)
     drawn = curves.charts(rows)
+    answers, watched = report_stream.parted(_predictions(folder, notes), notes)
     page = _templates().get_template("page.html.j2")
     script = _templates().get_template("page.js.j2").render()
     html = page.render(
@@ -73,9 +81,13 @@ def write_report(folder: Path) -> Path:
         steps=metrics.get("train/steps"),
         charts=_chosen(drawn),
         broken=_broken(rows, drawn),
-        classes=_classes(metrics),
-        confusion=_confusion(_json(folder / "confusion.json", notes)),
-        answers=_answers(folder, notes),
+        classes=report_answers.by_class(metrics),
+        confusion=report_answers.confusion(_json(folder / "confusion.json", notes)),
+        answers=report_answers.galleries(answers),
+        decisions=report_stream.decisions(metrics),
+        events=report_stream.events(metrics, _json(folder / "events.json", notes)),
+        sweeps=report_stream.sweeps(metrics, watched),
+        clips=report_clips.clips(metrics, watched),
         notes=notes,
         script=Markup(script),  # our own file, without data in it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -133,6 +145,13 @@ def _lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     return [row for row in rows if row]
 
 
+def _predictions(folder: Path, notes: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every split, test first."""
+    order = {split: index for index, split in enumerate(curves.SPLITS)}
+    files = sorted(folder.glob("predictions/*.jsonl"), key=lambda file: (order.get(file.stem, len(order)), file.name))
+    return {file.stem: _lines(file, notes) for file in files}
+
+
 def _headlines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """The big numbers: of the test split, or of validation where there is no test."""
     for split in ("test", "val"):
@@ -150,24 +169,11 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
     cells: dict[str, dict[str, Any]] = {}
     for key, value in metrics.items():
         split, name = curves.split_of(key)
-        if not name.startswith("class/") and key not in IN_HEADER:
+        if not name.startswith("class/") and key not in IN_HEADER and not report_stream.is_in_tables(key, metrics):
             cells.setdefault(name, {})[split] = value
     columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]
     order = sorted(cells, key=lambda name: HEADLINES.index(name) if name in HEADLINES else len(HEADLINES))
     return {"columns": columns, "rows": [(name, cells[name]) for name in order]} if cells else None
-
-
-def _classes(metrics: dict[str, Any]) -> dict[str, Any] | None:
-    for split in curves.SPLITS:
-        prefix = f"{split}/class/"
-        rows: dict[str, dict[str, Any]] = {}
-        for key, value in metrics.items():
-            if key.startswith(prefix):
-                label, _, name = key.removeprefix(prefix).rpartition("/")
-                rows.setdefault(label, {})[name] = value
-        if rows:
-            return {"split": split, "rows": rows}
-    return None
 
 
 def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
@@ -175,7 +181,8 @@ def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
     terms = [chart for chart in drawn if chart.name.startswith("loss") and chart.name != "loss"]
     later = [chart for chart in drawn if chart.name == "grad_norm" or (len(terms) == 1 and chart in terms)]
     first = [chart for chart in drawn if chart not in later]
-    return {"first": first[:FIRST_CHARTS], "more": first[FIRST_CHARTS:] + later}
+    shown = max(FIRST_CHARTS, *(first.index(term) + 1 for term in terms)) if len(terms) > 1 else FIRST_CHARTS
+    return {"first": first[:shown], "more": first[shown:] + later}
 
 
 def _broken(rows: list[dict[str, Any]], drawn: list[curves.Chart]) -> list[str]:
@@ -187,52 +194,3 @@ def _broken(rows: list[dict[str, Any]], drawn: list[curves.Chart]) -> list[str]:
             if real is not None and not math.isfinite(real):
                 first.setdefault(key, (number(value), row.get("step", "?")))
     return [f"{key} is {value} at step {step}" for key, (value, step) in first.items()]
-
-
-def _confusion(found: dict[str, Any]) -> dict[str, Any] | None:
-    if not {"labels", "matrix"} <= found.keys():
-        return None
-    labels, matrix = found["labels"], found["matrix"]
-    width = max((len(row) for row in matrix), default=0)
-    columns = found.get("columns") or [*labels, *["(other)"] * (width - len(labels))]
-    rows = [
-        {
-            "label": label,
-            "total": sum(counts),
-            "cells": [_cell(label, *each, sum(counts)) for each in zip(columns, counts, strict=False)],
-        }
-        for label, counts in zip(labels, matrix, strict=False)
-    ]
-    return {"columns": columns, "rows": rows, "split": found.get("split")}
-
-
-def _cell(label: str, column: str, count: int, total: int) -> dict[str, Any]:
-    share = count / total if total else 0.0
-    return {
-        "count": count,
-        "share": share,
-        "right": label == column,
-        "alpha": round(0.08 + 0.82 * share, 3) if count else 0,
-    }
-
-
-def _answers(folder: Path, notes: list[str]) -> list[dict[str, Any]]:
-    """A gallery a split, the wrong ones first."""
-    order = {f"{split}.jsonl": index for index, split in enumerate(curves.SPLITS)}
-    files = sorted(folder.glob("predictions/*.jsonl"), key=lambda file: (order.get(file.name, len(order)), file.name))
-    galleries = []
-    for file in files:
-        rows = sorted(_lines(file, notes), key=lambda row: row.get("correct") is not False)
-        wrong = sum(row.get("correct") is False for row in rows)
-        cards = [_card(row) for row in rows[:SHOWN]]
-        if cards:
-            galleries.append({"split": file.stem, "total": len(rows), "wrong": wrong, "cards": cards})
-    return galleries
-
-
-def _card(row: dict[str, Any]) -> dict[str, Any]:
-    """Only a data URI becomes an image: the page asks nothing of the network, whatever a file says."""
-    image = row.get("image")
-    whole = isinstance(image, str) and THUMBNAIL.fullmatch(image)
-    keys = ("id", "label", "prediction", "text", "correct")
-    return {**{key: row.get(key) for key in keys}, "image": image if whole else None}

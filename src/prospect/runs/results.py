@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from prospect.runs import report_stream
 from prospect.runs.folder import Run
 
 
@@ -42,9 +44,23 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
     if last.events:
         run.write_json("events.json", {"split": split, "events": last.events})
         console.print(event_table(split, last.events))
+    if decided := report_stream.decisions(metrics):
+        console.print(decision_table(decided))
     for split, each in scored.items():
         said = "  ".join(f"{name.replace('_', ' ')} {each.metrics[name]:.3f}" for name in each.headline)
         console.print(f"{split}  {said}")
+
+
+def decision_table(decided: list[dict[str, Any]]) -> Table:
+    """Both decisions of every split, at the threshold that was chosen for them."""
+    table = Table("decision", "", title="decisions", box=None)
+    table.title_justify, table.header_style = "left", "dim"
+    for name in ("precision", "recall", "F1", "AP", "false alarms", "θ"):
+        table.add_column(name, justify="right")
+    for row in decided:
+        rates = (row[key] for key in ("precision", "recall", "f1", "ap", "false_alarms", "threshold"))
+        table.add_row(row["decision"], row["split"], *("" if rate is None else f"{rate:.3f}" for rate in rates))
+    return table
 
 
 def event_table(split: str, events: list[dict[str, Any]]) -> Table:
@@ -54,7 +70,9 @@ def event_table(split: str, events: list[dict[str, Any]]) -> Table:
     for column in table.columns[2:]:
         column.justify = "right"
     for row in events:
-        table.add_row(row["decision"], row["kind"], f"{row['called']:,}", f"{row['of']:,}", f"{row['recall']:.3f}")
+        counts = (f"{row['called']:,}", f"{row['of']:,}", f"{row['recall']:.3f}")
+        style = "dim" if row["kind"] == report_stream.FALSE_ALARM else None
+        table.add_row(row["decision"], Text(row["kind"]), *counts, style=style)
     return table
 
 

@@ -10,6 +10,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 log = logging.getLogger(__name__)
 
+FEW = 6  # so many numbers stand in a line; of more, the ones that say how it goes
+TERM = "train/loss_"
+SAID = ("loss", "learning_rate", "accuracy", "macro_f1", "reward", "f1", "exact")
+
+
+def line(numbers: dict[str, float]) -> str:
+    """All of a few numbers; of many, the loss with its terms while training, and what it comes to on val."""
+    if len(numbers) <= FEW:
+        return "  ".join(f"{key} {value:.4g}" for key, value in numbers.items())
+    return "  ".join(f"{key.removeprefix(TERM)} {value:.4g}" for key, value in numbers.items() if _is_said(key))
+
+
+def _is_said(key: str) -> bool:
+    return key.startswith(TERM) or key.rsplit("/", 1)[-1] in SAID
+
 
 class Display:
     """`show` says numbers, `advance` moves the bar. Every line also goes to train.log."""
@@ -30,8 +45,7 @@ class Display:
 
     def show(self, step: int, numbers: dict[str, float]) -> None:
         is_training = "train/loss" in numbers
-        text = "  ".join(f"{key} {value:.4g}" for key, value in numbers.items())
-        log.info("step %d/%d  %s", step, self.total, text, extra={"on_bar": is_training})
+        log.info("step %d/%d  %s", step, self.total, line(numbers), extra={"on_bar": is_training})
         if self.bar is not None and is_training:
             rate = numbers.get("train/learning_rate", 0.0)
             self.bar.update(self.task, description=f"loss {numbers['train/loss']:.4f}  lr {rate:.1e}")

@@ -1,0 +1,237 @@
+"""The report of streams: every number is one that the run left, every mark lies where predictions say."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prospect.runs.curves import HEIGHT
+from prospect.runs.folder import Run
+from prospect.runs.report import write_report
+from prospect.runs.report_clips import _number, clips
+from prospect.runs.report_stream import X, Y, decisions, events, parted, sweeps
+
+HOSTILE = "</script><script>alert(1)</script>{{ 7 * 7 }}"
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+RATES = ("precision", "recall", "f1", "ap", "balanced_accuracy", "false_alarms")
+
+
+def metrics(split: str, first: float) -> dict[str, float]:
+    """No two values are the same, so that each cell can be told from the others."""
+    found, value = {}, first
+    for name in ("speak", "dst"):
+        for rate in (*RATES, "threshold", "kind/next/recall", "kind/false alarm/recall", "exact"):
+            value = round(value + 0.0101, 4)
+            found[f"{split}/{name}/{rate}"] = value
+    return found
+
+
+METRICS = {**metrics("test", 0.3), **metrics("val", 0.6), "test/loss_dst_gen": 0.0123}
+EVENTS = {
+    "split": "test",
+    "events": [
+        {"decision": "speak", "kind": "next", "called": 457, "of": 1009, "recall": 0.5},
+        {"decision": "dst", "kind": "false alarm", "called": 23, "of": 3001, "recall": 0.5},
+    ],
+}
+
+
+def row(name: str = "clip", **more) -> dict:
+    return {
+        "id": name,
+        "frames": 4,
+        "fps": 2.0,
+        "numbers": [[10, 12], [20, 22]],
+        "wrong": 2,
+        "speak": {"at": [1, 2], "p": [0.2, 0.95, 0.1, 0.93]},
+        "dst": {"at": [2], "p": [0.0, 0.0, 0.99, 0.0]},
+        "events": [[1, "speak/next"], [2, "speak/end"], [2, "dst/start"]],
+        "thumbnails": [{"at": 1, "image": PIXEL}, {"at": 3, "image": "http://evil.example/x.png"}],
+        **more,
+    }
+
+
+@pytest.fixture
+def page(tmp_path):
+    def written(rows, numbers=METRICS, counted=EVENTS) -> str:
+        with Run.start(tmp_path / "a", {}, 0) as run:
+            run.write_json("metrics.json", numbers)
+            run.write_json("events.json", counted)
+            run.write_text("predictions/test.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+        return write_report(tmp_path / "a").read_text()
+
+    return written
+
+
+def test_every_number_is_shown_once(page):
+    html = page([row()])
+    tables = " ".join(re.findall(r"<table.*?</table>", html, re.DOTALL))
+    for key, value in METRICS.items():
+        assert len(re.findall(rf"\b{value:.4f}\b", tables)) == 1, key
+    for count in ("457", "1,009", "23", "3,001"):
+        assert f"<td>{count}</td>" in tables
+
+
+def test_the_decisions_of_every_split():
+    rows = decisions(METRICS)
+    assert [(each["decision"], each["split"]) for each in rows] == [
+        ("speak", "test"),
+        ("speak", "val"),
+        ("dst", "test"),
+        ("dst", "val"),
+    ]
+    for each in rows:
+        for rate in (*RATES, "threshold"):
+            assert each[rate] == METRICS[f"{each['split']}/{each['decision']}/{rate}"]
+    assert decisions({"test/accuracy": 1.0, "test/speak/f1": 1.0}) == []
+
+
+def test_events_have_the_rates_of_all_splits_and_false_alarms_come_last():
+    found = events(METRICS, EVENTS)
+    assert found is not None
+    assert found["splits"] == ["test", "val"]
+    assert [(each["decision"], each["kind"]) for each in found["rows"]] == [
+        ("speak", "next"),
+        ("speak", "false alarm"),
+        ("dst", "next"),
+        ("dst", "false alarm"),
+    ]
+    first = found["rows"][0]
+    assert (first["called"], first["of"]) == (457, 1009)
+    assert first["rates"] == {split: METRICS[f"{split}/speak/kind/next/recall"] for split in ("test", "val")}
+    assert found["rows"][1]["called"] is None
+    assert events({"test/accuracy": 1.0}, {}) is None
+
+
+# --- sweeps
+
+
+cases = st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=40).filter(
+    lambda case: any(label for label, _ in case)
+)
+
+
+def swept(case):
+    at = [place for place, (label, _) in enumerate(case) if label]
+    found = {"at": at, "p": [score / 10 for _, score in case]}
+    return sweeps({}, {"test": [row(speak=found)]})[:2]
+
+
+@given(cases, st.integers(0, 200))
+def test_f1_over_the_threshold_equals_counting(case, part):
+    threshold = (part + 0.5) / 201  # never where scores lie
+    _, chart = swept(case)
+    (line,) = chart.lines
+    left = [value for at, value in line.points if at <= threshold]
+    called = [score / 10 > threshold for _, score in case]
+    hits = sum(yes and label for yes, (label, _) in zip(called, case, strict=True))
+    assert left[-1] == pytest.approx(2 * hits / (sum(called) + sum(label for label, _ in case)))
+    assert [at for at, _ in line.points] == sorted(at for at, _ in line.points)
+
+
+@given(cases)
+def test_precision_over_recall_equals_counting(case):
+    (line,) = swept(case)[0].lines
+    expected = set()
+    for least in {score for _, score in case}:
+        labels = [label for label, score in case if score >= least]
+        expected.add((sum(labels) / sum(label for label, _ in case), sum(labels) / len(labels)))
+    assert set(line.points[1:]) == expected
+    assert line.points[0] == (0.0, line.points[1][1])
+
+
+def test_the_chosen_threshold_is_marked():
+    recall, f1, *_ = sweeps(METRICS, {"test": [row()]})
+    threshold = METRICS["test/speak/threshold"]
+    assert f1.marks == [("test", threshold)]
+    assert f1.lines[0].dots == [(X(threshold), Y(METRICS["test/speak/f1"]))]
+    assert recall.lines[0].dots == [(X(METRICS["test/speak/recall"]), Y(METRICS["test/speak/precision"]))]
+    assert (recall.lines[0].value, f1.lines[0].value) == (METRICS["test/speak/ap"], METRICS["test/speak/f1"])
+
+
+def test_a_split_without_events_has_no_sweep():
+    quiet = {"at": [], "p": [0.5, 0.5, 0.5, 0.5]}
+    assert sweeps({}, {"test": [row(speak=quiet, dst=quiet)]}) == []
+    assert Y(1) < Y(0) <= HEIGHT
+
+
+# --- clips
+
+
+def test_marks_lie_at_their_frames():
+    thresholds = {"test/speak/threshold": 0.9, "test/dst/threshold": 0.5}
+    (group,) = clips(thresholds, {"test": [row()]})
+    (clip,) = group["clips"]
+    speak, dst = clip["lanes"]
+    assert (group["wrong"], group["frames"], clip["wrong"]) == (2, 4, 2)
+    assert [(event["told"], event["where"], event["called"]) for event in speak["events"]] == [
+        ("next, p 0.95", "frame 11, 5.5 s", True),
+        ("end, p 0.1", "frame 20, 10.0 s", False),
+    ]
+    assert [(alarm["told"], alarm["where"]) for alarm in speak["alarms"]] == [
+        ("false alarm, p 0.93", "frame 21, 10.5 s")
+    ]
+    assert [event["told"] for event in dst["events"]] == ["start, p 0.99"]
+    assert dst["alarms"] == []
+    points = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+),([\d.]+)", speak["path"])]
+    assert points[1][0] == speak["events"][0]["x"]
+    assert speak["top"] < points[1][1] < speak["threshold"] < points[0][1] < speak["bottom"]
+    assert [picture["image"] for picture in clip["pictures"]] == [PIXEL]
+    assert clip["pictures"][0]["x"] + 28 == speak["events"][0]["x"]
+
+
+def test_the_worst_clips_come_first():
+    wrong = [row(f"clip {number}", speak={"at": [], "p": [0.9] * number}) for number in (1, 3, 0, 2)]
+    (group,) = clips({}, {"val": wrong})
+    assert [(clip["id"], clip["wrong"]) for clip in group["clips"]] == [
+        ("clip 3", 3),
+        ("clip 2", 2),
+        ("clip 1", 1),
+        ("clip 0", 0),
+    ]
+
+
+def test_numbers_of_frames_without_any_told():
+    assert [_number(row(), place) for place in range(4)] == [10, 11, 20, 21]
+    assert [_number({}, place) for place in range(3)] == [0, 1, 2]
+
+
+def test_older_predictions_have_a_timeline_too(page):
+    kept = {key: value for key, value in row().items() if key in ("id", "frames", "speak", "dst")}
+    html = page([kept])
+    assert html.count('<div class="clip">') == 1
+    assert "<image" not in html
+
+
+# --- what others wrote
+
+
+def test_foreign_words_are_text(page):
+    html = page(
+        [row(HOSTILE, events=[[1, f"speak/{HOSTILE}"]])],
+        {**METRICS, f"test/speak/kind/{HOSTILE}/recall": 0.5},
+        {"split": "test", "events": [{**EVENTS["events"][0], "kind": HOSTILE}]},
+    )
+    assert html.count("<script") == 1  # the page's own
+    assert html.count("alert(1)") == html.count("script&gt;alert(1)&lt;/script&gt;") >= 4
+    assert "evil.example" not in html
+
+
+def test_damaged_clips_are_left_out_and_counted():
+    damaged = [
+        row(speak={"at": [9], "p": [0.1]}),
+        row(dst={"at": [], "p": ["x"]}),
+        row(dst={"at": [], "p": [float("nan")]}),
+        row(dst=None),
+        row(speak={"p": [0.1]}),
+    ]
+    notes: list[str] = []
+    answer = {"id": "a", "label": "fire", "correct": True}
+    answers, watched = parted({"test": [row("sound"), *damaged, answer]}, notes)
+    assert answers == {"test": [answer]}
+    assert [each["id"] for each in watched["test"]] == ["sound"]
+    assert notes == ["predictions/test.jsonl: 5 clips are damaged and were left out."]
