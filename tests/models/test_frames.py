@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -99,6 +100,21 @@ def test_features_are_read_instead_of_frames():
     assert inputs.keys() == {"frame_features"}
     assert inputs["frame_features"][:, 0, 0].tolist() == [3, 4, 9]
     inputs["frame_features"] += 1  # it may be written to, though the store's pages may not
+
+
+def test_spans_of_one_clip_are_one_read():
+    class Counted(Made):
+        reads: ClassVar[list[tuple[int, int]]] = []
+
+        def features(self, start: int, stop: int) -> np.ndarray:
+            self.reads.append((start, stop))
+            return super().features(start, stop)
+
+    one, other = Counted(), Counted()
+    spans = [(one, 3, 5), (one, 5, 6), (one, 6, 8), (one, 9, 10), (other, 10, 12), (one, 12, 13)]
+    inputs = frame_layout(LAYOUT).inputs([Frames(start, stop, features=made) for made, start, stop in spans])
+    assert inputs["frame_features"][:, 0, 0].tolist() == [3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert Counted.reads == [(3, 8), (9, 10), (10, 12), (12, 13)]
 
 
 def test_batches_of_both_and_blank_features_are_refused():

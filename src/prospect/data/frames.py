@@ -6,6 +6,7 @@ import binascii
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from prospect.data.store_files import Mapped, content_digest, mapped, verify, write
+from prospect.data.store_files import OPEN_FILES, Mapped, content_digest, mapped, verify, write
 from prospect.errors import UserError
 
 __all__ = ["FeatureStore", "FrameStore", "Store", "content_digest", "verify", "write_features", "write_frames"]
@@ -114,40 +115,22 @@ class FeatureStore(Store):
     @property
     def shape(self) -> tuple[int, int]:
         """(tokens a frame, floats a token)."""
-        return self._layout[0]
+        return _layout(self._mapped)[0]
 
     @property
     def dtype(self) -> np.dtype:
-        return self._layout[1]
+        return _layout(self._mapped)[1]
 
     def features(self, start: int, stop: int) -> np.ndarray:
         """(frames, tokens, floats), read-only: a view of the mapped file wherever one record batch has all rows."""
-        shape, dtype = self._layout
-        parts = [self._rows(array, shape) for array in self._mapped.slices(FEATURE, start, stop)]
+        store = self._mapped
+        shape, dtype = _layout(store)
+        parts = [_rows(store, shape, *place) for place in store.places(start, stop)]
         if len(parts) == 1:
             return parts[0]
         whole = np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
         whole.flags.writeable = False  # as the view is: whether writing works must not hang on where a clip lies
         return whole
-
-    def _rows(self, array: pa.Array, shape: tuple[int, int]) -> np.ndarray:
-        values = array.storage if isinstance(array, pa.ExtensionArray) else array
-        while pa.types.is_fixed_size_list(values.type):
-            values = values.flatten()
-            if values.null_count:  # flatten drops them, and every later row would move up
-                raise UserError(f"{self.path} has features without a value: write it again from the video")
-        return values.to_numpy(zero_copy_only=True).reshape(-1, *shape)
-
-    @property
-    def _layout(self) -> tuple[tuple[int, int], np.dtype]:
-        kind = self._mapped.type_of(FEATURE)
-        shape, value = _tensor(kind)
-        if len(shape) != 2 or not all(shape) or value not in FLOATS:
-            raise UserError(
-                f"column `{FEATURE}` of {self.path} is {kind}: it must be a fixed-shape tensor, or fixed-size lists, "
-                "of tokens × floats in float16 or float32"
-            )
-        return (shape[0], shape[1]), np.dtype(value.to_pandas_dtype())
 
 
 def write_frames(path: str | Path, frames: Iterable[bytes], meta: Mapping[str, Any], sync: bool = True) -> None:
@@ -177,6 +160,41 @@ def _tensors(batch: list[np.ndarray], kind: pa.FixedShapeTensorType) -> pa.Array
         raise ValueError(f"features of {stacked.dtype}{stacked.shape[1:]} in a store of {kind}")
     values = pa.array(stacked.reshape(-1), kind.value_type)
     return pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(values, type=kind.storage_type))
+
+
+def _rows(store: Mapped, shape: tuple[int, int], batch: int, first: int, last: int) -> np.ndarray:
+    whole = _whole(store, shape, batch)
+    return _numbers(store, shape, store.rows(FEATURE, batch, first, last)) if whole is None else whole[first:last]
+
+
+@lru_cache(maxsize=64)
+def _whole(store: Mapped, shape: tuple[int, int], batch: int) -> np.ndarray | None:
+    """A record batch as numbers, looked into once. None where it lacks some: then it matters which are asked for."""
+    try:
+        return _numbers(store, shape, store.rows(FEATURE, batch))
+    except UserError:
+        return None
+
+
+def _numbers(store: Mapped, shape: tuple[int, int], array: pa.Array) -> np.ndarray:
+    values = array.storage if isinstance(array, pa.ExtensionArray) else array
+    while pa.types.is_fixed_size_list(values.type):
+        values = values.flatten()
+        if values.null_count:  # flatten drops them, and every later row would move up
+            raise UserError(f"{store.path} has features without a value: write it again from the video")
+    return values.to_numpy(zero_copy_only=True).reshape(-1, *shape)
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _layout(store: Mapped) -> tuple[tuple[int, int], np.dtype]:
+    kind = store.type_of(FEATURE)
+    shape, value = _tensor(kind)
+    if len(shape) != 2 or not all(shape) or value not in FLOATS:
+        raise UserError(
+            f"column `{FEATURE}` of {store.path} is {kind}: it must be a fixed-shape tensor, or fixed-size lists, "
+            "of tokens × floats in float16 or float32"
+        )
+    return (shape[0], shape[1]), np.dtype(value.to_pandas_dtype())
 
 
 def _tensor(kind: pa.DataType) -> tuple[tuple[int, ...], pa.DataType]:

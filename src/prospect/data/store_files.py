@@ -123,6 +123,10 @@ class Mapped:
 
     def slices(self, column: str, start: int, stop: int) -> Iterator[pa.Array]:
         """The rows from `start` to before `stop`, an array for each record batch that holds some, nothing copied."""
+        return (self.rows(column, *place) for place in self.places(start, stop))
+
+    def places(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Which rows of which record batches these are: (batch, first, last)."""
         if not 0 <= start <= stop <= len(self):
             raise UserError(
                 f"{self.path} holds {len(self)} frames and frames {start} to {stop} were asked for: "
@@ -132,11 +136,13 @@ class Mapped:
         while start < stop:
             first = self._ends[index - 1] if index else 0
             end = min(stop, self._ends[index])
-            yield self._checked(self._batch(index).column(column).slice(start - first, end - start))
+            yield index, start - first, end - first
             start, index = end, index + 1
 
-    def _checked(self, array: pa.Array) -> pa.Array:
-        """Arrow follows offsets blindly: a damaged one would end the process, not raise."""
+    def rows(self, column: str, batch: int, first: int = 0, last: int | None = None) -> pa.Array:
+        """Rows of one record batch. Arrow follows offsets blindly: a damaged one would end the process, not raise."""
+        whole = self._batch(batch).column(column)
+        array = whole.slice(first, (len(whole) if last is None else last) - first)
         try:
             array.validate(full=True)
         except pa.ArrowException as error:

@@ -6,7 +6,7 @@ transformers' processor without splitting and with a longest edge of one tile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ class FrameLayout:
             return {"frame_pixels": self.pixels((p for span in frames for p in span.pictures()), count)}
         if len(stored) < len(frames):
             raise UserError("some clips of a batch have features and some only frames: encode all, or use none")
-        return {"frame_features": torch.from_numpy(np.concatenate([_features(span) for span in stored]))}
+        return {"frame_features": torch.from_numpy(np.concatenate([*_features(stored)]))}
 
     def pixels(self, pictures: Iterable[Image.Image], count: int) -> Tensor:
         """(count, 3, tile, tile), normalised. One decoded picture at a time is held."""
@@ -66,8 +66,16 @@ def frame_layout(images: ImageLayout) -> FrameLayout:
     return FrameLayout(replace(images, split=False, size=images.tile))
 
 
-def _features(span: Frames) -> np.ndarray:
-    assert span.features is not None
-    if span.blank:
-        raise UserError("blanked frames need the frames themselves: features are already made of the true pixels")
-    return span.features.features(span.start, span.stop)
+def _features(spans: Iterable[Frames]) -> Iterator[np.ndarray]:
+    """Turns cut a clip into spans of a few frames, one behind the other: a read each would cost more than the copy."""
+    source, start, stop = None, 0, 0
+    for span in spans:
+        if span.blank:
+            raise UserError("blanked frames need the frames themselves: features are already made of the true pixels")
+        if span.features is not source or span.start != stop:
+            if source is not None:
+                yield source.features(start, stop)
+            source, start = span.features, span.start
+        stop = span.stop
+    assert source is not None
+    yield source.features(start, stop)
