@@ -31,12 +31,13 @@ def encode(
 
     from prospect.data.encode import Tower, share, videos, write
     from prospect.errors import UserError
+    from prospect.models.hub import bring
 
     if batch < 1:
         raise UserError(f"batch={batch}: at least one frame at a time")
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    every = videos(build(data))  # before torch is imported: what is wrong with the data is said at once
-    mine = share(every, rank(), ranks)
+    mine = share(videos(build(data)), rank(), ranks)  # before torch is imported: what is wrong is said at once
+    bring(model)
 
     from prospect.models.features import encode_frames, tower_facts
     from prospect.models.stream import for_streams

@@ -86,13 +86,15 @@ def test_what_is_there_is_not_made_again(data, made):
     assert files(made) == before
 
 
-@pytest.mark.parametrize("harm", ["bit", "cut", "no manifest", "gone"])
+@pytest.mark.parametrize("harm", ["bit", "tower", "cut", "no manifest", "gone"])
 def test_a_damaged_store_is_made_again(data, made, harm):
     before, path = files(made), made / "frames" / "v_val.arrow"
     raw = bytearray(path.read_bytes())
     if harm == "bit":
         raw[len(raw) // 2] ^= 4
         path.write_bytes(raw)
+    elif harm == "tower":
+        path.write_bytes(raw.replace(b"ab12", b"ab13"))
     elif harm == "cut":
         path.write_bytes(raw[: len(raw) // 2])
     else:

@@ -143,12 +143,13 @@ def _refuse_other(target: Path, facts: dict[str, Any]) -> None:
         if not manifest_of(target).is_file():
             raise
         return  # one of ours, damaged
+    differing = [name for name in MADE_BY if found.get(name) != facts[name]]
+    if not differing or (manifest_of(target).is_file() and verify(target)):
+        return  # this tower's, or a damaged one
     if "tower" not in found:
         raise UserError(f"out: {target} is there and holds no features of this command: name another folder")
-    differing = [name for name in MADE_BY if found.get(name) != facts[name]]
-    if differing:
-        told = ", ".join(f"{name} {found.get(name)} instead of {facts[name]}" for name in differing)
-        raise UserError(f"out: {target} was made by another tower or with other settings ({told}): name another folder")
+    told = ", ".join(f"{name} {found.get(name)} instead of {facts[name]}" for name in differing)
+    raise UserError(f"out: {target} was made by another tower or with other settings ({told}): name another folder")
 
 
 def _name(path: Path, root: Path | None) -> str:
