@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from prospect.conversation.segments import IGNORE
 from prospect.data.dataset import Dataset
-from prospect.evaluation.watched import scored
+from prospect.evaluation.watched import progress, scored
 from prospect.models.adapt import full, lora
+from prospect.models.sealed import model_folder
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.training.audit import encoded_split
@@ -225,3 +227,20 @@ def test_trained_weights_of_a_half_precision_model_are_kept_in_single(tmp_path, 
         if name in trained and "lora_A" not in name and "embed" not in name and "bias" not in name
     ]
     assert min(moved) > 0.9
+
+
+def test_the_best_checkpoint_and_patience_go_by_any_metric(tmp_path, clips):
+    """At so large a rate it soon gets worse; two worse evaluations in a row are the end."""
+    args = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2, "max_steps": 40}
+    args |= {"metric_for_best_model": "dst/ap", "greater_is_better": True, "load_best_model_at_end": True}
+    args |= {"optim": "adamw_torch", "learning_rate": 0.03}
+    data = replace(clips, warmup=())
+    vlm, rows = fitted(tmp_path / "run", data, 4, 1, args=args, patience=2, score=progress)
+    scores = [row["val/dst/ap"] for row in rows if "val/dst/ap" in row]
+    best = scores.index(max(scores))
+    assert rows[-1]["step"] < 40
+    assert len(scores) == best + 3
+    folder = model_folder(tmp_path / "run")
+    assert folder.name == f"step-{2 * best + 2}"
+    kept = load_file(folder / "model.safetensors")
+    assert torch.equal(vlm.model.decisions.out.weight, kept["decisions.out.weight"])
