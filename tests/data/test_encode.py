@@ -60,10 +60,17 @@ def test_videos_of_warm_up_phases_are_among_them(clips):
     assert "frames/v_dense.arrow" in [video.name for video in videos(data)]
 
 
-def test_ranks_share_the_videos(data):
-    every = videos(data)
-    dealt = [video for rank in range(2) for video in share(every, rank, 2)]
-    assert sorted(dealt, key=every.index) == every
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_ranks_share_the_videos_and_their_frames(clips, ranks):
+    clips.splits["train"] += [clips.clip(f"v_{n}", video_uid=f"v_{n}") for n in range(9)]
+    lengths = {f"v_{n}": length for n, length in enumerate((400, 130, 120, 70, 70, 60, 50, 45, 41))}
+    for name, length in lengths.items():
+        clips.store(name, length)
+    every = videos(assembly101_dst(clips.write()))
+    hands = [share(every, rank, ranks) for rank in range(ranks)]
+    assert sorted((video for hand in hands for video in hand), key=every.index) == every
+    loads = [sum(len(video.store) for video in hand) for hand in hands]
+    assert max(loads) <= max(400, sum(loads) / ranks + 40)
 
 
 def test_features_are_numbered_as_the_frames_are(data, made):

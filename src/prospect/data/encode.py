@@ -69,8 +69,14 @@ def videos(data: Dataset) -> list[Video]:
 
 
 def share(whole: Sequence[Video], rank: int, ranks: int) -> Sequence[Video]:
-    """A rank's videos. Dealt out from the longest on, they take about equally long."""
-    return whole[rank::ranks]
+    """A rank's videos. From the longest on, each goes to the rank with the fewest frames so far."""
+    hands: list[list[Video]] = [[] for _ in range(ranks)]
+    frames = [0] * ranks
+    for video in whole:
+        least = frames.index(min(frames))
+        hands[least].append(video)
+        frames[least] += len(video.store)
+    return hands[rank]
 
 
 def write(mine: Sequence[Video], out: Path, tower: Tower, batch: int, console: Console | None = None) -> int:
