@@ -195,6 +195,14 @@ def test_the_worst_clips_come_first():
     ]
 
 
+def test_a_score_at_the_threshold_is_no_call():
+    (group,) = clips({}, {"val": [row(speak={"at": [], "p": [0.5]}, dst={"at": [0], "p": [0.5]})]})
+    (clip,) = group["clips"]
+    assert clip["wrong"] == 1
+    assert [event["called"] for event in clip["lanes"][1]["events"]] == [False]
+    assert clip["lanes"][0]["alarms"] == []
+
+
 def test_numbers_of_frames_without_any_told():
     assert [_number(row(), place) for place in range(4)] == [10, 11, 20, 21]
     assert [_number({}, place) for place in range(3)] == [0, 1, 2]
