@@ -7,6 +7,7 @@ import pytest
 
 from prospect.data.assembly_demo import assembly101_dst_demo
 from prospect.evaluation.decisions import rates
+from prospect.evaluation.footage import illustrated
 from prospect.evaluation.watched import scored
 from prospect.models.stream import for_streams
 from prospect.training.audit import encoded_split
@@ -38,8 +39,8 @@ def drawn(items: list[Item]) -> TeacherForced:
 @pytest.mark.parametrize("max_length", [None, 260])
 def test_metrics_follow_from_predictions(vlm, clips, max_length):
     items = encoded_split(for_streams(vlm, 0), clips.splits["val"], "toys/val", max_length)
-    found = scored(drawn(items), [item.sample for item in items], THRESHOLDS)
-    rows = found.predictions
+    found = scored(drawn(items), THRESHOLDS)
+    rows = illustrated(found.predictions, [item.sample for item in items], THRESHOLDS)
     frames = [(s.id, n) for s in clips.splits["val"] for f in s.frames for n in range(f.start, f.stop)]
     told = [(row["id"].partition("#")[0], n) for row in rows for span in row["numbers"] for n in range(*span)]
     assert sorted(told) == sorted(frames)  # each frame is decided once, whatever is split

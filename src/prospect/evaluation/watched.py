@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -37,10 +38,14 @@ def scores(
         samples[split] = [item.sample for item in items]
         seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
     thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
-    return {split: scored(seen[split], samples[split], thresholds) for split in splits}
+    found = {split: scored(seen[split], thresholds) for split in splits}
+    return {
+        split: replace(each, predictions=illustrated(each.predictions, samples[split], thresholds))
+        for split, each in found.items()
+    }
 
 
-def scored(seen: TeacherForced, samples: Sequence[Sample], thresholds: dict[str, float]) -> Scored:
+def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
     metrics, events = seen.metrics(), []
     if len(seen.decided.samples):
         metrics |= decision_metrics(seen.decided, thresholds)
@@ -48,7 +53,7 @@ def scored(seen: TeacherForced, samples: Sequence[Sample], thresholds: dict[str,
         events = event_rows(seen.decided, thresholds)
         metrics |= {f"{row['decision']}/kind/{row['kind']}/recall": row["recall"] for row in events}
     headline = tuple(name for name in HEADLINE if name in metrics)
-    return Scored(metrics, headline, illustrated(predictions(seen.decided), samples, thresholds), events=events)
+    return Scored(metrics, headline, predictions(seen.decided), events=events)
 
 
 def progress(seen: TeacherForced) -> dict[str, float]:
