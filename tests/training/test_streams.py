@@ -55,7 +55,7 @@ def test_accumulation_is_exact_for_every_term(tmp_path, clips, heads):
     for name, parameter in whole.model.named_parameters():
         assert torch.allclose(parameter, dict(cut.model.named_parameters())[name], atol=1e-6, rtol=0), name
     same_logs(logs, cut_logs)
-    assert all({f"train/loss_{term}" for term in TERMS} <= row.keys() for row in logs if "train/loss" in row)
+    assert all(f"train/loss_{term}" in row for term in TERMS for row in logs[1:] if "train/loss" in row)
 
 
 def test_workers_change_nothing(tmp_path, clips):
@@ -66,8 +66,11 @@ def test_workers_change_nothing(tmp_path, clips):
 def test_the_phases_come_one_after_the_other(tmp_path, clips):
     """20 % captions, 40 % dense clips: captions have neither updates nor decisions."""
     rows = [row for row in fitted(tmp_path / "run", clips, 4, 1)[1] if "train/loss" in row]
-    assert [row["train/loss_dst_gen"] > 0 for row in rows] == [False, True, True, True, True]
-    assert [row["train/loss_speaking_binary"] > 0 for row in rows] == [False, True, True, True, True]
+    for term in TERMS:
+        there = [
+            f"train/loss_{term}" in row for row in rows
+        ]  # a term that there is nothing of is not 0, it isn't there
+        assert there == [term == "speaking_gen", True, True, True, True]
 
 
 def terms_of(vlm, items, side: str) -> dict[str, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +37,7 @@ class SupervisedTrainer(Trainer):
     objective: Objective
     collate: Collator
     window: dict[str, Tensor]  # Σ over the steps since the last log of each term's value, this rank's part
-    window_start: int
+    steps_of: Counter[str]  # in how many of these steps there was anything of the term
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class SupervisedTrainer(Trainer):
         self.stop_on_nan = stop_on_nan
         self.make_optimizer = optimizer
         self.window = {}
-        self.window_start = 0
+        self.steps_of = Counter()
 
     # --- the loss -------------------------------------------------------------------------------------------------
 
@@ -70,7 +71,9 @@ class SupervisedTrainer(Trainer):
         """What each piece of the loss is divided by: counts over all micro-batches and ranks of this optimizer step."""
         per_batch = [self.objective.counts(batch) for batch in batch_samples]
         local = torch.stack([torch.stack(list(counts.values())) for counts in per_batch]).sum(dim=0)
-        return dict(zip(per_batch[0], summed(local.to(device)), strict=True))
+        counts = dict(zip(per_batch[0], summed(local.to(device)), strict=True))
+        self.steps_of.update({self.objective.pieces[name].term for name, count in counts.items() if count})
+        return counts
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         counts = num_items_in_batch
@@ -81,20 +84,19 @@ class SupervisedTrainer(Trainer):
         if self.stop_on_nan and not torch.isfinite(loss):
             ids = ", ".join(inputs["sample_ids"])
             raise NonFiniteLoss(f"the loss is {loss.item()} at step {self.state.global_step + 1}; samples: {ids}")
-        if not self.window:
-            self.window_start = self.state.global_step
         for name, value in terms.items():
             self.window[name] = self.window.get(name, torch.zeros_like(value)) + value.detach()
         loss = loss * self.args.world_size  # DDP averages the gradients of the ranks
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add every term to the training log: its mean over the steps since the last one, over all ranks."""
+        """Add every term to the training log: its mean over the steps since the last one that had any of it."""
         if "loss" in logs and self.window:
-            steps = self.state.global_step - self.window_start
-            values = summed(torch.stack(list(self.window.values()))) / steps
-            logs |= {f"loss_{name}": value.item() for name, value in zip(self.window, values, strict=True)}
-            self.window = {}
+            values = zip(self.window, summed(torch.stack(list(self.window.values()))), strict=True)
+            logs |= {
+                f"loss_{name}": value.item() / self.steps_of[name] for name, value in values if self.steps_of[name]
+            }
+            self.window, self.steps_of = {}, Counter()
         super().log(logs, start_time)
 
     # --- data: the schedule fixes the order and cuts the micro-batches, so the loader only counts --------------------
@@ -152,7 +154,8 @@ class SupervisedTrainer(Trainer):
 
     def _save_window(self, folder: Path) -> None:
         """Losses since the last log, so that the first line after a resume is the one that would have been written."""
-        window = {"loss": self._tr_loss, "terms": self.window, "start": self._globalstep_last_logged}
+        terms = {"terms": self.window, "steps": dict(self.steps_of)}
+        window = {"loss": self._tr_loss, "start": self._globalstep_last_logged, **terms}
         torch.save(window, folder / f"window_{self.args.process_index}.pt")
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
@@ -162,8 +165,8 @@ class SupervisedTrainer(Trainer):
             path = Path(checkpoint) / f"window_{self.args.process_index}.pt"
             saved = torch.load(path, weights_only=True, map_location=self.args.device)
             self._tr_loss += saved["loss"]  # in place: the training loop holds this very tensor
-            self.window = saved["terms"]
-            self.window_start = self._globalstep_last_logged = saved["start"]
+            self.window, self.steps_of = saved["terms"], Counter(saved["steps"])
+            self._globalstep_last_logged = saved["start"]
 
     def _export_callbacks(self) -> None:
         """State of patience counters and the like, so that early stopping survives a resume."""
