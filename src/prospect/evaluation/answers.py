@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -10,7 +10,7 @@ from prospect.conversation.sample import Picture, Sample
 from prospect.conversation.segments import encode
 from prospect.models.vlm import VLM
 from prospect.training.collate import pad
-from prospect.training.processes import gathered, share
+from prospect.training.processes import gathered, rounds, share
 
 
 @torch.no_grad()
@@ -18,15 +18,12 @@ def answers(vlm: VLM, samples: Sequence[Sample], batch_size: int, max_new_tokens
     """One answer a sample, in the order of the samples. Ranks share the work."""
     was_training = vlm.model.training
     vlm.model.eval()
-    mine = share(samples)
-    texts = [text for batch in _batches(mine, batch_size) for text in _generate(vlm, batch, max_new_tokens)]
+    texts: list[str] = []
+    for batch, counts in rounds(samples, share(samples), batch_size):
+        replies = _generate(vlm, batch, max_new_tokens)
+        texts += replies if counts else []
     vlm.model.train(was_training)
     return gathered(texts)
-
-
-def _batches(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]
 
 
 def _generate(vlm: VLM, samples: Sequence[Sample], max_new_tokens: int) -> list[str]:
@@ -37,7 +34,8 @@ def _generate(vlm: VLM, samples: Sequence[Sample], max_new_tokens: int) -> list[
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
     inputs |= vlm.images.pixels([picture for sample in samples for picture in prompt_pictures(sample)])
     inputs = {key: value.to(vlm.device) for key, value in inputs.items()}
-    ids = vlm.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
+    # Ranks that share one spread model go on until the last of them has ended its answers.
+    ids = vlm.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, synced_gpus=vlm.sharded)
     replies = ids[:, batch["input_ids"].shape[1] :]
     return [text.strip() for text in vlm.tokenizer.batch_decode(replies, skip_special_tokens=True)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -44,6 +45,11 @@ class VLM:
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    @property
+    def sharded(self) -> bool:
+        """Its parameters are spread over several processes, so it runs on all of them or not at all."""
+        return isinstance(self.model, FSDPModule)
 
     @property
     def bare(self) -> PreTrainedModel:
@@ -83,8 +89,12 @@ class VLM:
         """What the learnt tokens of each supervised turn must decode to."""
         return smolvlm.learnt_texts(sample)
 
-    def save(self, folder: Path) -> None:
-        """Write an ordinary transformers folder; with an adapter the adapter alone, and a record of its base."""
+    def save(self, folder: Path, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        """Write an ordinary transformers folder; with an adapter the adapter alone, and a record of its base.
+
+        `state_dict`: the whole weights, where the model itself holds only this process's part of them.
+        """
+        assert state_dict or not self.sharded, "a part of the weights is no model"
         if self.device.type == "meta":
             raise UserError("device=meta holds shapes and no weights, so there is nothing to save")
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,17 +102,17 @@ class VLM:
         self.images.write(folder)
         with no_bars():
             if self.adapter_base is None:
-                self.model.save_pretrained(folder)
+                self.model.save_pretrained(folder, state_dict=state_dict)
             else:
-                self._save_adapter(folder, self.adapter_base)
+                self._save_adapter(folder, self.adapter_base, state_dict)
 
-    def _save_adapter(self, folder: Path, base: Base) -> None:
+    def _save_adapter(self, folder: Path, base: Base, state_dict: dict[str, torch.Tensor] | None) -> None:
         if base.source is None:
             _without_adapter(self.model).save_pretrained(folder / INSIDE)
             base = base_inside(folder)
         # PEFT would look up the base on the hub to see whether its embeddings grew; ours never do under an adapter.
         self.model.peft_config["default"].base_model_name_or_path = str(base.folder)
-        self.model.save_pretrained(str(folder), save_embedding_layers=False)
+        self.model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state_dict)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         base.write(folder)
         if isinstance(self.bare, StreamModel):

@@ -19,7 +19,7 @@ from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
 from prospect.errors import Stopped, UserError
 from prospect.models.vlm import VLM
-from prospect.training import checkpoints
+from prospect.training import checkpoints, sharding
 from prospect.training.audit import encoded_split, summary
 from prospect.training.collate import Collator, Item, collator
 from prospect.training.dry_step import dry_step
@@ -72,6 +72,7 @@ def supervised(
     check_rates(vlm.model, learning_rates or {})
     own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm)}
     settings = arguments(args, folder, own, len(train), bool(val))
+    sharding.check(settings, vlm, optimizer)
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
     schedule = _schedule(train, warmup, data, settings, seed, tokens_a_batch, group_by_length)
     if vlm.device.type == "meta":
@@ -127,6 +128,8 @@ def arguments(
     ours = {**OURS, "output_dir": str(folder), **own}
     if taken := sorted((ours.keys() - MIXED.values()) & given.keys()):
         raise UserError(f"trainer.args.{taken[0]} is decided by the run itself; leave it out")
+    if given.get("fsdp") == "true":
+        ours["fsdp"] = True  # annotated as text, and nothing but true is right
     settings = args(**ours)
     assert settings.world_size == int(os.environ.get("WORLD_SIZE", "1")), "the ranks do not know of each other"
     settings.dataloader_pin_memory &= torch.cuda.is_available()
@@ -208,6 +211,7 @@ def _identity(data: Dataset, seed: int, per_step: int, settings: TrainingArgumen
         "batch": per_step,
         "accumulation": settings.gradient_accumulation_steps,
         "world_size": settings.world_size,
+        "sharded": bool(settings.fsdp),
         "parameters": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
     }
 
@@ -219,7 +223,7 @@ def _start(folder: Path, resume: bool, identity: dict[str, Any]) -> Path | None:
     if start is None:
         log.warning("%s has no complete checkpoint: training starts again at step 0", folder)
         return None
-    if not (start / "optimizer.pt").is_file():
+    if not any(start.glob("optimizer*")):
         raise UserError(f"{start} holds the model alone (trainer.args.save_only_model), so it cannot be resumed from")
     checkpoints.check_identity(start, identity)
     log.info("resuming from %s", start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -38,6 +38,17 @@ def summed(values: Tensor) -> Tensor:
 def share(items: Sequence[T]) -> Sequence[T]:
     """This rank's part: every item on exactly one rank, none repeated to even them out."""
     return items[dist.get_rank() :: dist.get_world_size()] if several() else items
+
+
+def rounds(items: Sequence[T], mine: Sequence[T], size: int) -> Iterator[tuple[Sequence[T], bool]]:
+    """Batches of this rank's share of the items, and whether each counts: every rank goes through as many.
+
+    A model that is spread over the ranks runs on all of them or hangs, so a rank that is done repeats the first item.
+    """
+    longest = -(-len(items) // dist.get_world_size()) if several() else len(mine)
+    for start in range(0, longest, size):
+        batch = mine[start : start + size]
+        yield (batch, True) if batch else (items[:1], False)
 
 
 def gathered(part: list[Any]) -> list[Any]:

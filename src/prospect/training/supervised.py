@@ -16,7 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from prospect.models.vlm import VLM
-from prospect.training import checkpoints
+from prospect.training import checkpoints, sharding
 from prospect.training.collate import TARGETS, Collator, Item, Unwrapped
 from prospect.training.losses import Objective
 from prospect.training.processes import summed, wait_for_all
@@ -86,7 +86,7 @@ class SupervisedTrainer(Trainer):
             raise NonFiniteLoss(f"the loss is {loss.item()} at step {self.state.global_step + 1}; samples: {ids}")
         for name, value in terms.items():
             self.window[name] = self.window.get(name, torch.zeros_like(value)) + value.detach()
-        loss = loss * self.args.world_size  # DDP averages the gradients of the ranks
+        loss = loss * self.args.world_size  # DDP and FSDP average the gradients of the ranks
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -128,6 +128,17 @@ class SupervisedTrainer(Trainer):
             self.optimizer = self.make_optimizer(self.vlm.model, self.get_decay_parameter_names(self.vlm.model))
         return super().create_optimizer(model)
 
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.is_fsdp_enabled:
+            sharding.reduce_in_float32(self.accelerator)
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        if self.args.fsdp:
+            sharding.check_sharded(self.vlm.model)
+        return prepared
+
     def _save_checkpoint(self, model, trial) -> None:
         step, main = self.state.global_step, self.args.should_save
         if main:
@@ -142,8 +153,9 @@ class SupervisedTrainer(Trainer):
             self._save_scaler(str(staging))
             self._save_rng_state(str(staging))
             self._save_window(staging)
+        weights = sharding.whole_weights(self.vlm.model) if self.vlm.sharded else None
         if main:
-            self.vlm.save(staging)
+            self.vlm.save(staging, weights)
             self._export_callbacks()
             self.state.save_to_json(str(staging / TRAINER_STATE_NAME))
             (staging / "identity.json").write_text(json.dumps(self.identity, indent=1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from prospect.conversation.segments import CHANNELS
 from prospect.training.collate import TARGETS, Collator, Item, moved
 from prospect.training.losses import Objective, next_tokens, where_predicted
-from prospect.training.processes import gathered, share, summed
+from prospect.training.processes import gathered, rounds, share, summed
 
 
 @dataclass
@@ -62,9 +62,11 @@ def teacher_forced(
     sums = {name: torch.zeros(2, dtype=torch.float64) for name in objective.pieces}
     tokens, turns = np.zeros((len(CHANNELS), 2), int), np.zeros((len(CHANNELS), 2), int)
     decided: list[tuple] = []
-    for start in range(0, len(mine), batch_size):
-        batch = moved(collate(mine[start : start + batch_size]), device)
+    for part, counts in rounds(items, mine, batch_size):
+        batch = moved(collate(part), device)
         outputs = model(**{key: value for key, value in batch.items() if key not in TARGETS}, use_cache=False)
+        if not counts:
+            continue
         for name, (sum_, count) in objective(outputs, batch).items():
             sums[name] += torch.stack([sum_.double(), count.double()]).cpu()
         _count(outputs.logits, batch, tokens, turns)

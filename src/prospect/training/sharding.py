@@ -1,0 +1,105 @@
+"""FSDP2 by way of transformers and accelerate: parameters, gradients and optimizer state are spread over all processes.
+
+What holds here was tested with two processes on the CPU (gloo), with accelerate made to shard there too. Nothing of it
+was run on several GPUs: neither NCCL, nor memory, nor speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.tensor import DTensor
+from transformers import TrainingArguments
+
+from prospect.errors import UserError
+from prospect.models.vlm import VLM
+
+CLASSES = "transformer_layer_cls_to_wrap"
+
+
+def check(settings: TrainingArguments, vlm: VLM, optimizer: str) -> None:
+    """Refuse what transformers would take without a word, or would stumble over after the first step."""
+    if not settings.fsdp:
+        return
+    config: dict[str, Any] = settings.fsdp_config  # type: ignore[assignment]
+    if int(config.get("version", 2)) != 2:
+        raise UserError(f"trainer.args.fsdp_config.version={config['version']}: only 2 is supported")
+    for option, instead in REFUSED.items():
+        if config.get(option):
+            raise UserError(f"trainer.args.fsdp_config.{option} is not supported here: {instead}")
+    if optimizer == "muon":
+        raise UserError(
+            "trainer.optimizer=muon cannot be combined with trainer.args.fsdp: a sharded optimizer state is saved by "
+            "parameter, which its two parts do not allow; use trainer.optimizer=adamw"
+        )
+    if vlm.adapter_base and vlm.adapter_base.source is None:
+        raise UserError(
+            "adapt=lora with trainer.args.fsdp: the weights under the adapter lie in no folder and would have to "
+            "travel with each checkpoint; save the model first and give it as model.path"
+        )
+    _check_classes(config.get(CLASSES), vlm.model)
+    _check_processes(settings)
+
+
+REFUSED = {
+    "activation_checkpointing": "it would draw an adapter's dropout anew; use model.gradient_checkpointing=true",
+    "cpu_offload": "inputs follow the parameters' device; use more processes",
+    "cpu_ram_efficient_loading": "every process brings the weights itself; leave it out",
+    "xla": "FSDP2 is torch's own; leave it out",
+}
+
+
+def _check_classes(names: list[str] | None, model: nn.Module) -> None:
+    there = {type(module).__name__ for module in model.modules()}
+    key = f"trainer.args.fsdp_config.{CLASSES}"
+    layers = sorted(name for name in there if name.endswith("Layer"))
+    if not names:
+        raise UserError(f"{key} is empty; name the model's layers, {', '.join(layers)}")
+    if missing := [name for name in names if name not in there]:
+        raise UserError(f"{key}: the model has no {missing[0]}; its layers are {', '.join(layers)}")
+
+
+def _check_processes(settings: TrainingArguments) -> None:
+    if settings.world_size == 1:
+        raise UserError(
+            "trainer.args.fsdp on a single process: start one a GPU with torchrun --nproc-per-node=N train.py …, or "
+            "leave trainer.args.fsdp out"
+        )
+    if settings.device.type == "cpu":
+        raise UserError(
+            "trainer.args.fsdp without a GPU for every process: transformers would train with whole copies of the "
+            "model instead (model.device must be auto or cuda)"
+        )
+
+
+def reduce_in_float32(accelerator: Accelerator) -> None:
+    """accelerate would average gradients in the type of the computation, and round the decisions to it as well."""
+    plugin = accelerator.state.fsdp_plugin
+    if plugin.mixed_precision_policy is not None:
+        plugin.mixed_precision_policy = replace(
+            plugin.mixed_precision_policy, reduce_dtype=torch.float32, output_dtype=None
+        )
+
+
+def check_sharded(model: nn.Module) -> None:
+    """After the model was prepared."""
+    if whole := [name for name, parameter in model.named_parameters() if not isinstance(parameter, DTensor)]:
+        raise UserError(
+            f"trainer.args.fsdp was asked for, but {len(whole)} parameters are whole on every process, "
+            f"{whole[0]} for one; does accelerate see a GPU for each process?"
+        )
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict in full, on the CPU of the main process; empty on the others. All processes must call it."""
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    first: dict[nn.Parameter, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if first.setdefault(parameter, name) != name and state:
+            state[name] = state[first[parameter]]  # gathered twice, tied weights would be written twice
+    return state
