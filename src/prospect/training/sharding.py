@@ -7,7 +7,7 @@ was run on several GPUs: neither NCCL, nor memory, nor speed.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -33,6 +33,7 @@ def check(settings: TrainingArguments, vlm: VLM, optimizer: str) -> None:
         if config.get(option):
             raise UserError(f"trainer.args.fsdp_config.{option} is not supported here: {instead}")
     if optimizer == "muon":
+        # Nor does torch's Muon on shards take the step that it takes on whole matrices.
         raise UserError(
             "trainer.optimizer=muon cannot be combined with trainer.args.fsdp: a sharded optimizer state is saved by "
             "parameter, which its two parts do not allow; use trainer.optimizer=adamw"
@@ -97,7 +98,8 @@ def check_sharded(model: nn.Module) -> None:
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     """The state dict in full, on the CPU of the main process; empty on the others. All processes must call it."""
-    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = cast(dict[str, Tensor], get_model_state_dict(model, options=options))
     first: dict[nn.Parameter, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if first.setdefault(parameter, name) != name and state:

@@ -175,9 +175,11 @@ class SupervisedTrainer(Trainer):
         super()._load_rng_state(checkpoint)
         if checkpoint is not None:
             path = Path(checkpoint) / f"window_{self.args.process_index}.pt"
-            saved = torch.load(path, weights_only=True, map_location=self.args.device)
-            self._tr_loss += saved["loss"]  # in place: the training loop holds this very tensor
-            self.window, self.steps_of = saved["terms"], Counter(saved["steps"])
+            # By way of the plain CPU: torch cannot load onto "cpu:0", the device of one of several processes.
+            saved = torch.load(path, weights_only=True, map_location="cpu")
+            self._tr_loss += saved["loss"].to(self.args.device)  # in place: the training loop holds this very tensor
+            self.window = {name: value.to(self.args.device) for name, value in saved["terms"].items()}
+            self.steps_of = Counter(saved["steps"])
             self._globalstep_last_logged = saved["start"]
 
     def _export_callbacks(self) -> None:
