@@ -179,7 +179,7 @@ class SupervisedTrainer(Trainer):
             saved = torch.load(path, weights_only=True, map_location="cpu")
             self._tr_loss += saved["loss"].to(self.args.device)  # in place: the training loop holds this very tensor
             self.window = {name: value.to(self.args.device) for name, value in saved["terms"].items()}
-            self.steps_of = Counter(saved["steps"])
+            self.steps_of.update(saved["steps"])  # the step that begins is already counted
             self._globalstep_last_logged = saved["start"]
 
     def _export_callbacks(self) -> None:
