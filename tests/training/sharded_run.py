@@ -28,7 +28,7 @@ from prospect.training import sharding
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
 from prospect.training.fit import supervised
-from prospect.training.losses import dst
+from prospect.training.losses import Objective, dst
 from prospect.training.processes import wait_for_all
 from prospect.training.teacher_forced import teacher_forced
 
@@ -41,6 +41,7 @@ OPTIONS |= {"optim": "adamw_torch", "adam_epsilon": 1e-2, "learning_rate": 0.02,
 
 SHORT = {"max_steps": 2}
 UNEVEN = (1, 3)
+QUESTIONS = ("?", ", and is there fire in it?", " made of, water or wood or land?")
 
 
 def data():
@@ -74,10 +75,13 @@ def seen(vlm: VLM) -> dict[str, Any]:
         result = teacher_forced(vlm.model, collator(vlm), dst(1.0, 2.0, 0.5, 3.0), items, 1)
         found[f"forced {number}"] = result.metrics() | {"decided": len(result.decided.samples)}
     ramp = Image.linear_gradient("L").resize((48, 40)).convert("RGB")
-    turns = [(Turn("user", (Picture(ramp.rotate(30 * i)), "what is it? " * (i + 1)))) for i in range(5)]
+    turns = [
+        (Turn("user", (Picture(ramp.rotate(30 * i)), f"what is it{question}"))) for i, question in enumerate(QUESTIONS)
+    ]
     samples = [Sample(str(i), (turn, Turn("assistant", ("wood",)))) for i, turn in enumerate(turns)]
-    # with so many ways to end, answers end at different lengths
+    # With so many ways to end, and no token twice, answers end at different lengths.
     vlm.bare.generation_config.eos_token_id = list(range(0, len(vlm.tokenizer), 7))
+    vlm.bare.generation_config.no_repeat_ngram_size = 1
     found["said"] = [answers(vlm, samples[:number], 1, 12) for number in UNEVEN]
     return found
 
@@ -108,14 +112,17 @@ def rounded(folder: Path) -> None:
     """In bfloat16: what stays in float32?"""
     vlm = watcher()
     types: dict[str, set[str]] = {"decisions": set(), "logits": set()}
+    called = Objective.__call__
 
-    def note(module: Any, inputs: Any, outputs: Any) -> None:
+    def note(self: Objective, outputs: Any, batch: Any) -> Any:
         types["logits"].add(str(outputs.logits.dtype))
         types["decisions"].add(str(outputs.decisions.dtype))
+        return called(self, outputs, batch)
 
-    vlm.model.register_forward_hook(note)
+    Objective.__call__ = note  # type: ignore[method-assign]
     fit(folder / "rounded", vlm, 2, bf16=True, **SHORT, **FSDP)
     types["weights"] = {str(parameter.dtype) for parameter in vlm.model.parameters()}
+    types["reduced"] = {str(state.AcceleratorState().fsdp_plugin.mixed_precision_policy.reduce_dtype)}
     if torch.distributed.get_rank() == 0:
         (folder / "types.json").write_text(json.dumps({name: sorted(found) for name, found in types.items()}))
 

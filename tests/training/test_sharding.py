@@ -105,6 +105,7 @@ def test_in_bfloat16_weights_and_decisions_stay_in_float32(tmp_path):
         "decisions": ["torch.float32"],
         "logits": ["torch.bfloat16"],
         "weights": ["torch.float32"],
+        "reduced": ["torch.float32"],
     }
 
 
