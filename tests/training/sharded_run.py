@@ -40,7 +40,7 @@ OPTIONS = {"max_steps": 4, "save_steps": 2, "eval_steps": 2, "logging_steps": 1,
 OPTIONS |= {"optim": "adamw_torch", "adam_epsilon": 1e-2, "learning_rate": 0.02, "per_device_eval_batch_size": 2}
 
 SHORT = {"max_steps": 2}
-UNEVEN = (1, 3)
+UNEVEN = (1, 2, 3)
 QUESTIONS = ("?", ", and is there fire in it?", " made of, water or wood or land?")
 
 
@@ -68,7 +68,7 @@ def fit(folder: Path, vlm: VLM, batch: int, resume: bool = False, **options: Any
 
 
 def seen(vlm: VLM) -> dict[str, Any]:
-    """Results over splits of odd sizes: of two ranks, one has fewer batches than the other, or none at all."""
+    """Results over few items: of two ranks, one may have fewer batches than the other, none, or shorter answers."""
     found: dict[str, Any] = {}
     for number in UNEVEN:
         items = encoded_split(vlm, data().splits["val"][:number], "val", None)
