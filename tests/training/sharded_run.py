@@ -40,6 +40,7 @@ OPTIONS = {"max_steps": 4, "save_steps": 2, "eval_steps": 2, "logging_steps": 1,
 OPTIONS |= {"optim": "adamw_torch", "adam_epsilon": 1e-2, "learning_rate": 0.02, "per_device_eval_batch_size": 2}
 
 SHORT = {"max_steps": 2}
+GENTLE = {**SHORT, "learning_rate": 1e-3}  # larger steps would leave a model that says one thing to all questions
 UNEVEN = (1, 2, 3)
 QUESTIONS = ("?", ", and is there fire in it?", " made of, water or wood or land?")
 
@@ -103,7 +104,7 @@ def others(folder: Path) -> None:
     """An adapter, a frozen tower with heads from tokens, and everything that is done with a model that is spread."""
     fit(folder / "adapter", adapted(folder / "base"), 2, **SHORT, **FSDP)
     vlm = full(watcher("token"), freeze=[r"model\.vision_model", r"model\.connector"])
-    fit(folder / "token", vlm, 2, **SHORT, **FSDP)
+    fit(folder / "token", vlm, 2, **GENTLE, **FSDP)
     found = seen(vlm)
     (folder / f"seen-{torch.distributed.get_rank()}.json").write_text(json.dumps(found))
 
