@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prospect.conversation.dst import said
-from prospect.conversation.sample import Picture, Sample, Turn
+from prospect.conversation.sample import Picture, Role, Sample, Task, Turn
 from prospect.conversation.segments import Channel, Decision, Segment
 from prospect.conversation.stream import decided, told
 from prospect.errors import UserError
@@ -38,11 +38,11 @@ def chat(sample: Sample, image_segments: ImageSegments, frame_tokens: int = 1, r
     segments = [BEGIN]
     for place, (turn, decisions) in enumerate(turns):
         if place == last:
-            return [*segments, Segment("Assistant:")]
+            return [*segments, opened(turn.role)]
         if turn.role == "frames":
             segments.append(seen(decisions, frame_tokens))
         else:
-            segments += _turn(sample, turn, channel_of(turn, streams), image_segments)
+            segments += worded(turn, sample.task, channel_of(turn, streams), image_segments)
     return segments
 
 
@@ -51,25 +51,40 @@ def seen(decisions: tuple[Decision | None, ...], frame_tokens: int) -> Segment:
     return Segment(IMAGE * (frame_tokens * len(decisions)), control=True, decisions=decisions)
 
 
-def header(turn: Turn) -> str:
-    return f"{DST if turn.role == 'dst' else turn.role.capitalize()}:"
-
-
-def _turn(sample: Sample, turn: Turn, channel: Channel, image_segments: ImageSegments) -> list[Segment]:
-    parts = _parts(sample, turn)
-    segments = [Segment(header(turn))]
-    if isinstance(parts[0], str):
-        segments.append(Segment(" ", channel))
+def worded(
+    turn: Turn, task: Task | None, channel: Channel = None, image_segments: ImageSegments | None = None
+) -> list[Segment]:
+    """A whole turn of words, and of pictures where a family's `image_segments` says how they are written."""
+    parts = _parts(turn, task)
+    segments = [opened(turn.role), *(spoken("", channel) if isinstance(parts[0], str) else [])]
     for part in parts:
-        segments += [Segment(part, channel)] if isinstance(part, str) else image_segments(part)
-    return [*segments, Segment(END, channel, control=True), LINE]
+        if isinstance(part, str):
+            segments.append(Segment(part, channel))
+        else:
+            assert image_segments is not None, "a stream has no pictures beside its frames"
+            segments += image_segments(part)
+    return [*segments, *closed(channel)]
 
 
-def _parts(sample: Sample, turn: Turn) -> tuple[str | Picture, ...]:
+def opened(role: Role) -> Segment:
+    """The header of a turn. What follows it, the blank first, is the turn's own."""
+    return Segment(f"{DST if role == 'dst' else role.capitalize()}:")
+
+
+def spoken(text: str, channel: Channel = None) -> list[Segment]:
+    """A text as it stands between the header and the end of its turn."""
+    return [Segment(" ", channel), Segment(text, channel)]
+
+
+def closed(channel: Channel = None) -> list[Segment]:
+    return [Segment(END, channel, control=True), LINE]
+
+
+def _parts(turn: Turn, task: Task | None) -> tuple[str | Picture, ...]:
     if turn.role == "dst":
         return (said(turn.transitions),)
     parts = tuple(part for part in turn.parts if isinstance(part, str | Picture)) or ("",)
-    return (*parts, told(sample.task)) if turn.role == "system" and sample.task else parts
+    return (*parts, told(task)) if turn.role == "system" and task else parts
 
 
 def channel_of(turn: Turn, stream: bool) -> Channel:

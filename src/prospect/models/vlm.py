@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from prospect.conversation import smolvlm
+from prospect.conversation.pieces import Pieces
 from prospect.conversation.sample import Frames, Sample
 from prospect.conversation.segments import Segment
 from prospect.errors import UserError
@@ -84,6 +85,11 @@ class VLM:
     def chat(self, sample: Sample, reply: bool = True) -> list[Segment]:
         """A sample in the model's own chat format; with reply=False only what comes before the last reply."""
         return smolvlm.chat(sample, self.images.segments, self.frame_tokens, reply)
+
+    @property
+    def pieces(self) -> Pieces:
+        """The same format piece by piece, for streams as they come."""
+        return Pieces(self.tokenizer, self.frame_tokens)
 
     def learnt_texts(self, sample: Sample) -> list[str]:
         """What the learnt tokens of each supervised turn must decode to."""
