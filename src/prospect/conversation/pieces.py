@@ -41,6 +41,10 @@ class Pieces:
         """What a model should write after a header: the text, without its end."""
         return self._ids(smolvlm.spoken(text))
 
+    def spelled(self, text: str) -> tuple[int, ...]:
+        """A part of a turn's text, which must begin and end where tokens do."""
+        return tuple(self._ids([Segment(text)]))
+
     def closed(self) -> list[int]:
         """The end token of a turn and what stands behind it."""
         return self._ids(smolvlm.closed())

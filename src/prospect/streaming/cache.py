@@ -1,0 +1,135 @@
+"""The keys and values of streams, in memory that is taken once: appended to, rolled back, dropped in the middle.
+
+transformers' DynamicCache copies everything for every token, its StaticCache always attends to all of its memory. Here
+a call writes in place and attends to what is filled. Rows are streams of their own lengths.
+
+Shapes: B rows, H heads, T positions in memory, Q positions of a call, D width of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+FIXED = ("default", "linear", "llama3", "yarn")  # kinds of RoPE whose frequencies don't follow the length
+
+
+class StreamCache(Cache):
+    """`lengths`: how much of each row is filled. A call is announced by `begin` and over with `done`."""
+
+    def __init__(self, decoder: Any, rows: int, length: int):
+        assert decoder.rotary_emb.rope_type in FIXED, "keys can only be turned by frequencies that stay"
+        super().__init__(layers=[StreamLayer(self) for _ in range(decoder.config.num_hidden_layers)])
+        self.rotary = decoder.rotary_emb
+        self.room = length
+        self.lengths = [0] * rows
+        self.counts = [0] * rows  # what the call under way adds to each row
+        self.places: tuple[Tensor, Tensor, Tensor] | None = None  # its (row, column, position), with several rows
+
+    def begin(self, counts: Sequence[int], device: torch.device) -> Tensor:
+        """The positions (B, Q) of a call that adds so many to each row; those of padding go on counting."""
+        assert len(counts) == len(self.lengths)
+        self.counts = list(counts)
+        assert self.filled <= self.room, f"{self.filled} positions in a cache of {self.room}"
+        lengths_B1 = torch.tensor(self.lengths)[:, None]
+        positions_BQ = lengths_B1 + torch.arange(max(counts))
+        if len(counts) > 1:
+            rows, columns = (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).nonzero(as_tuple=True)
+            self.places = (rows.to(device), columns.to(device), positions_BQ[rows, columns].to(device))
+        return positions_BQ.to(device)
+
+    def done(self) -> None:
+        self.lengths = [length + count for length, count in zip(self.lengths, self.counts, strict=True)]
+        self.counts = [0] * len(self.lengths)
+
+    @property
+    def filled(self) -> int:
+        """The longest row, with what the call under way adds."""
+        return max(length + count for length, count in zip(self.lengths, self.counts, strict=True))
+
+    def cut(self, row: int, length: int) -> None:
+        """Roll a row back; what lies behind is written over."""
+        assert 0 <= length <= self.lengths[row]
+        self.lengths[row] = length
+
+    def drop(self, row: int, start: int, stop: int) -> None:
+        """Part with positions from start to before stop; those behind move up, their keys turned to their new places.
+
+        What is kept has still seen what was dropped, so in a model of several layers this is not what a fresh forward
+        over the rest would give, though of one layer it is; feeding the rest again is exact.
+        """
+        length = self.lengths[row]
+        assert 0 <= start < stop <= length
+        cos, sin = self._turn(torch.arange(stop, length), start - stop)
+        end = length - (stop - start)
+        for layer in self.layers:
+            assert isinstance(layer, StreamLayer)
+            keys_BHTD, values_BHTD = layer.memory
+            keys_HTD = keys_BHTD[row, :, stop:length].float()
+            keys_BHTD[row, :, start:end] = (keys_HTD * cos + _half_turned(keys_HTD) * sin).to(keys_BHTD.dtype)
+            values_BHTD[row, :, start:end] = values_BHTD[row, :, stop:length].clone()
+        self.lengths[row] = end
+
+    def _turn(self, positions_T: Tensor, by: int) -> tuple[Tensor, Tensor]:
+        """cos and sin (T, D) of what lies between the angles at these positions and at those `by` further on.
+
+        An angle of a far position is itself rounded in float32. So the difference is taken of the very angles that
+        the model takes, not of `by` alone.
+        """
+        frequencies = self.rotary.inv_freq.float()
+        old_TF, new_TF = (
+            at.to(frequencies.device).float()[:, None] * frequencies for at in (positions_T, positions_T + by)
+        )
+        angles_TD = (new_TF.double() - old_TF.double()).repeat(1, 2)
+        return angles_TD.cos().float(), angles_TD.sin().float()
+
+
+class StreamLayer(CacheLayerMixin):
+    def __init__(self, owner: StreamCache):
+        super().__init__()
+        self.owner = owner
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.keys, self.values = (
+            states.new_zeros(*states.shape[:2], self.owner.room, states.shape[3])
+            for states in (key_states, value_states)
+        )
+        self.is_initialized = True
+
+    @property
+    def memory(self) -> tuple[Tensor, Tensor]:
+        assert self.keys is not None
+        assert self.values is not None
+        return self.keys, self.values
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        stop = self.owner.filled
+        for memory_BHTD, states_BHQD in zip(self.memory, (key_states, value_states), strict=True):
+            if len(self.owner.lengths) == 1:
+                memory_BHTD[:, :, self.owner.lengths[0] : stop] = states_BHQD
+            else:
+                assert self.owner.places is not None
+                rows, columns, positions = self.owner.places
+                memory_BHTD[rows, :, positions] = states_BHQD[rows, :, columns]
+        keys_BHTD, values_BHTD = self.memory
+        return keys_BHTD[:, :, :stop], values_BHTD[:, :, :stop]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.owner.filled, 0
+
+    def get_seq_length(self) -> int:
+        return self.owner.lengths[0]
+
+    def get_max_length(self) -> int:
+        return self.owner.room
+
+
+def _half_turned(x_HTD: Tensor) -> Tensor:
+    first, second = x_HTD.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)

@@ -1,0 +1,138 @@
+"""The one place where a stream meets the model: what several streams ask is answered in one call.
+
+Shapes: B rows (streams), Q positions of a call, T positions so far, N frames, I tokens a frame, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from prospect.errors import UserError
+from prospect.models.decisions import StreamModel
+from prospect.models.vlm import VLM
+from prospect.streaming.cache import StreamCache
+
+Frame = Image.Image | np.ndarray | Tensor  # a picture, or what the model's own tower made of it: (I, D)
+
+
+class Sight:
+    """A frame with its features, once somebody has made them."""
+
+    def __init__(self, frame: Frame):
+        self.picture = frame if isinstance(frame, Image.Image) else None
+        self.features_ID = None if isinstance(frame, Image.Image) else torch.as_tensor(frame)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Tokens that go behind the first `at` of a stream, and what is wanted of the model there.
+
+    `drops`: spans of tokens to part with before that, one after the other.
+    """
+
+    at: int
+    ids: Sequence[int]
+    sights: Sequence[Sight] = ()
+    decided: Sequence[int] = ()  # places in ids at which decisions are read
+    next_token: bool = False
+    drops: Sequence[tuple[int, int]] = ()
+
+
+class Decided(NamedTuple):
+    speak: float
+    dst: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Probabilities at each place that was asked for, and the logits (V) of the next token, if they were."""
+
+    decisions: list[Decided] = field(default_factory=list)
+    logits_V: Tensor | None = None
+
+
+class Feeder:
+    """Rows of one cache, each a stream. A row that asks for nothing is left as it is."""
+
+    def __init__(self, vlm: VLM, rows: int, length: int):
+        if not isinstance(vlm.bare, StreamModel) or vlm.bare.config.heads == "none":
+            raise UserError("to watch a stream the model needs heads: train it with model.stream.heads=binary or token")
+        if rows > 1 and vlm.bare.config._attn_implementation == "flash_attention_2":
+            raise UserError("flash_attention_2 knows no streams of different lengths: use model.attention=sdpa")
+        self.vlm, self.rows = vlm, rows
+        self.model: Any = vlm.bare
+        self.cache = StreamCache(vlm.bare.get_decoder(), rows, length)
+
+    @torch.inference_mode()
+    def __call__(self, asks: Mapping[int, Ask]) -> dict[int, Answer]:
+        for row, ask in asks.items():
+            self.cache.cut(row, sum(stop - start for start, stop in ask.drops) + ask.at)
+            for start, stop in ask.drops:
+                self.cache.drop(row, start, stop)
+        self._see(sight for ask in asks.values() for sight in ask.sights)
+        outputs = self.vlm.model(**self._inputs(asks))
+        self.cache.done()
+        return self._answers(asks, outputs)
+
+    def free(self, row: int) -> None:
+        """The row is another stream's from now on."""
+        self.cache.cut(row, 0)
+
+    def _see(self, sights: Iterable[Sight]) -> None:
+        new = [(sight, sight.picture) for sight in sights if sight.features_ID is None and sight.picture is not None]
+        if new:
+            pixels_NCHW = self.vlm.frame_layout.pixels((picture for _, picture in new), len(new))
+            features_NID = self.model.frame_features(pixels_NCHW.to(self.vlm.device))
+            for (sight, _), features_ID in zip(new, features_NID, strict=True):
+                sight.features_ID = features_ID
+
+    def _inputs(self, asks: Mapping[int, Ask]) -> dict[str, Any]:
+        device = self.vlm.device
+        counts = [len(asks[row].ids) if row in asks else 0 for row in range(self.rows)]
+        ids_BQ = torch.full((self.rows, max(counts)), self.vlm.tokenizer.pad_token_id)
+        for row, ask in asks.items():
+            ids_BQ[row, : counts[row]] = torch.tensor(ask.ids)
+        positions_BQ = self.cache.begin(counts, device)
+        decided = [(row, column) for row, ask in sorted(asks.items()) for column in ask.decided]
+        last = [(row, counts[row] - 1) for row, ask in sorted(asks.items()) if ask.next_token]
+        features = [_features(sight) for _, ask in sorted(asks.items()) for sight in ask.sights]
+        return {
+            "input_ids": ids_BQ.to(device),
+            "position_ids": positions_BQ,
+            "attention_mask": None if self.rows == 1 else self._mask(positions_BQ),
+            "past_key_values": self.cache,
+            "use_cache": True,
+            "learnt_points": torch.tensor(last).long().reshape(-1, 2),
+            "decision_points": torch.tensor(decided).long().reshape(-1, 2),
+            **({"frame_features": torch.stack(features)} if features else {}),
+        }
+
+    def _mask(self, positions_BQ: Tensor) -> Tensor:
+        """Every token sees its own row up to itself; behind it lies what was never written or is no more."""
+        seen_B1QT = (torch.arange(self.cache.filled, device=positions_BQ.device) <= positions_BQ[..., None])[:, None]
+        if self.vlm.bare.config._attn_implementation == "sdpa":
+            return seen_B1QT
+        dtype = self.vlm.bare.dtype
+        return torch.zeros(seen_B1QT.shape, dtype=dtype, device=seen_B1QT.device).masked_fill(
+            ~seen_B1QT, torch.finfo(dtype).min
+        )
+
+    def _answers(self, asks: Mapping[int, Ask], outputs: Any) -> dict[int, Answer]:
+        probabilities = iter(torch.sigmoid(outputs.decisions.double()).tolist())
+        logits = iter(outputs.logits)
+        return {
+            row: Answer([Decided(*next(probabilities)) for _ in ask.decided], next(logits) if ask.next_token else None)
+            for row, ask in sorted(asks.items())
+        }
+
+
+def _features(sight: Sight) -> Tensor:
+    assert sight.features_ID is not None
+    return sight.features_ID
