@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from prospect.conversation.dst import IllegalTransition, State, Transition, applied, legal, read, said
+from prospect.conversation.dst import Action, IllegalTransition, State, Transition, applied, legal, read, said
 from prospect.conversation.pieces import Pieces
 from prospect.conversation.sample import Role, Turn
 from prospect.errors import UserError
@@ -40,6 +40,7 @@ class Session:
         self.held = Held(self.prompt())
         self.number = stream.first
         self.counts: Counter[str] = Counter()
+        self.dst_tokens = max(settings.dst_tokens, self._one_change()) if settings.constrained else settings.dst_tokens
         self.frame_ids = pieces.frame()
         self.closed = pieces.closed()
         needed = context.reserve(self)
@@ -106,8 +107,12 @@ class Session:
 
     def _turns_tokens(self) -> int:
         """Of a turn of transitions and an utterance, as long as they may be."""
-        words = self.settings.dst_tokens + self.settings.speak_tokens
+        words = self.dst_tokens + self.settings.speak_tokens
         return sum(len(self.pieces.opened(role)) for role in ("dst", "assistant")) + words + 2 * len(self.closed)
+
+    def _one_change(self) -> int:
+        """Room for the longest transition and to end behind it: what is legal is never cut in its middle."""
+        return 1 + max((len(self.pieces.text(said([change]))) for change in all_changes(self.state)), default=0)
 
     # what happens
 
@@ -138,7 +143,7 @@ class Session:
                 self.counts["barred"] += 1
                 return None
             choose = Legal(LegalUpdate(self.pieces.spelled, self.pieces.end, self.state))
-        return (yield from self._turn("dst", choose, None if truly else self.settings.dst_tokens))
+        return (yield from self._turn("dst", choose, None if truly else self.dst_tokens))
 
     def _given(self, text: str) -> Given:
         return Given([*self.pieces.text(text), self.pieces.end])
@@ -209,3 +214,7 @@ class Session:
     def reply_tokens(self, request: str, limit: int) -> int:
         asked = self.pieces.turn(Turn("user", (request,)))
         return len(asked) + len(self.pieces.opened("assistant")) + limit + len(self.closed)
+
+
+def all_changes(state: State) -> list[Transition]:
+    return [Transition(step, action) for step in state for action in get_args(Action)]

@@ -9,7 +9,7 @@ recorded streams `watch_all` makes one batch, in which each is what it would be 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
@@ -30,14 +30,14 @@ def watch(
 
 def watch_all(
     vlm: VLM,
-    streams: Iterable[Stream],
+    streams: Sequence[Stream],
     settings: WatchSettings | None = None,
     context: Context | None = None,
     rows: int = 8,
 ) -> Iterator[tuple[int, Moment]]:
     """(number of the stream, moment): the moments of each stream in order, `rows` of the streams at a time."""
     settings, context = settings or WatchSettings(), context or NoDrop()
-    waiting = enumerate(streams)
+    waiting, rows = enumerate(streams), max(1, min(rows, len(streams)))
     feeder = Feeder(vlm, rows, room_of(vlm, context))
     pieces = vlm.pieces
     running: dict[int, tuple[int, Run]] = {}

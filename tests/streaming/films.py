@@ -1,0 +1,126 @@
+"""Models with random weights that watch, made-up clips, and a Feeder that checks itself against fresh forwards."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import torch
+
+from prospect.conversation.dst import Transition, applied, legal, state_of
+from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
+from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.tiny import tiny
+from prospect.streaming import watcher
+from prospect.streaming.feeding import Feeder
+from prospect.streaming.stream import WatchSettings
+
+SAYINGS = ["Next is the red disc.", "Good, it is in place.", "Wait.", "No 🔥 that is wrong."]
+
+
+class Given:
+    """Features of a video, as a store has them."""
+
+    def __init__(self, features):
+        self.made = features
+
+    def features(self, start, stop):
+        return self.made[start:stop]
+
+
+def seer(heads="binary", layers=2, grid=(1,), seed=0, **sizes):
+    """A small model that watches, its heads drawn wide so that decisions differ from frame to frame."""
+    settings = StreamSettings(heads, frame_grid=list(grid))
+    vlm = for_streams(tiny(seed=seed, layers=layers, device="cpu", stream=settings, **sizes), seed)
+    vlm.model.eval()
+    with torch.no_grad():
+        for parameter in vlm.model.decisions.parameters():
+            parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(seed))
+    return vlm
+
+
+def film(vlm, frames=40, seed=0, start=3, steps=4, users=0.1, events=0.2):
+    """A clip of made-up features in which much happens."""
+    random, draw = Random(seed), np.random.default_rng(seed)
+    width = vlm.model.config.text_config.hidden_size
+    made = draw.normal(size=(start + frames, vlm.frame_tokens, width)).astype(np.float32)
+    task = Task(
+        "a toy",
+        tuple(Step(f"S{n}", f"part {n}") for n in range(1, steps + 1)),
+        state_of(f"S{n}" for n in range(1, steps + 1)),
+    )
+    turns, state = [Turn("system", ("You watch.",))], task.state
+    for number in range(start, start + frames):
+        if random.random() < users:
+            turns.append(Turn("user", (random.choice(["What now?", "<image> OK?"]),)))
+        turns.append(Turn("frames", (Frames(number, number + 1, features=Given(made)),)))
+        if random.random() < events and legal(state):
+            changes: list[Transition] = []
+            for _ in range(random.choice([1, 2])):
+                if options := legal(state):
+                    changes.append(random.choice(options))
+                    state = applied(state, changes[-1:])
+            turns.append(Turn("dst", tuple(changes)))
+        if random.random() < events:
+            turns.append(Turn("assistant", (random.choice(SAYINGS),)))
+    return Sample(f"film-{seed}", tuple(turns), task=task)
+
+
+def lively(vlm, streams, share=0.3, **settings):
+    """Settings under which about this share of frames has an utterance, and as many an update."""
+    silent = WatchSettings(speak_threshold=1, dst_threshold=1)
+    seen = [moment for _, moment in watcher.watch_all(vlm, streams, silent)]
+    speak, dst = (np.quantile([getattr(moment, name) for moment in seen], 1 - share) for name in ("p_speak", "p_dst"))
+    told = {"speak_tokens": 5, "dst_tokens": 20, **settings}
+    return WatchSettings(speak_threshold=float(speak), dst_threshold=float(dst), **told)
+
+
+def outcome(moments):
+    """All but the probabilities, which rounding may move."""
+    return [(m.frame, m.update, m.utterance, m.written, m.state, m.counts) for m in moments]
+
+
+class Checked(Feeder):
+    """For one stream: whatever the cache went through, the answers are those of a forward over what it should hold."""
+
+    def __init__(self, vlm, rows, length):
+        super().__init__(vlm, rows, length)
+        assert rows == 1
+        self.tokens: list[int] = []
+        self.seen: list[torch.Tensor | None] = []  # at the last token of a frame its features
+        self.logits: list[torch.Tensor] = []
+        self.worst, self.calls, self.shortened = 0.0, 0, 0
+
+    def __call__(self, asks):
+        (answer,) = super().__call__(asks).values()
+        (ask,) = asks.values()
+        held = sum(stop - start for start, stop in ask.drops) + ask.at
+        self.shortened += bool(ask.drops) or (len(self.tokens) > held and len(ask.ids) > 20)
+        del self.tokens[held:], self.seen[held:]
+        for start, stop in ask.drops:
+            del self.tokens[start:stop], self.seen[start:stop]
+        features = dict(zip(ask.decided, (sight.features_ID for sight in ask.sights), strict=True))
+        self.tokens += ask.ids
+        self.seen += [features.get(place) for place in range(len(ask.ids))]
+        self._compare(ask, answer)
+        return {0: answer}
+
+    @torch.no_grad()
+    def _compare(self, ask, answer):
+        features = [made for made in self.seen if made is not None]
+        points = torch.tensor([[0, ask.at + place] for place in ask.decided]).long().reshape(-1, 2)
+        fresh = self.vlm.model(
+            input_ids=torch.tensor([self.tokens]),
+            learnt_points=torch.tensor([[0, len(self.tokens) - 1]]),
+            decision_points=points,
+            use_cache=False,
+            **({"frame_features": torch.stack(features)} if features else {}),
+        )
+        right = torch.sigmoid(fresh.decisions.double())
+        given = torch.tensor(answer.decisions, dtype=torch.double).reshape(-1, 2)
+        off = [(right - given).abs()]
+        if ask.next_token:
+            self.logits.append(answer.logits_V)
+            off.append((fresh.logits[0] - answer.logits_V).abs())
+        self.worst = max(self.worst, *(float(each.max()) for each in off if each.numel()))
+        self.calls += 1
