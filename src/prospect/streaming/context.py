@@ -88,6 +88,9 @@ class SlidingWindow:
     keep: float = 0.5
     refeed: bool = True
 
+    def __post_init__(self) -> None:
+        _check_share("keep", self.keep)
+
     def reserve(self, author: Author) -> int | None:
         return 0
 
@@ -99,24 +102,28 @@ class SlidingWindow:
 
 @dataclass(frozen=True)
 class DropMiddle:
-    """How the stream began stays (the share `first` of what is kept), and the latest; what is between them goes."""
+    """How the stream began stays (the share `first` of what is kept of it), and the latest; what is between goes."""
 
     length: int | None = None
     keep: float = 0.5
     first: float = 0.3
     refeed: bool = True
 
+    def __post_init__(self) -> None:
+        _check_share("keep", self.keep)
+        _check_share("first", self.first)
+
     def reserve(self, author: Author) -> int | None:
         return 0
 
     def shorten(self, held: Held, room: int, author: Author) -> Asking:
         wanted = _wanted(self.keep, held, room)
-        head, stop = len(held.units[0].ids), 1
+        head, stop, most = 0, 1, self.first * (wanted - len(held.units[0].ids))
         for place in range(1, len(held.units)):
             if _opens(held.units[place]):
                 stop = place
             head += len(held.units[place].ids)
-            if head > self.first * wanted:
+            if head > most:
                 break
         _part_with(held, stop, _latest(held, stop, wanted), self.refeed)
         yield from ()
@@ -129,6 +136,10 @@ class SummarizeAndDrop:
     length: int | None = None
     request: str = REQUEST
     tokens: int = 64
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise UserError(f"context.tokens={self.tokens}: an answer needs at least 1")
 
     def reserve(self, author: Author) -> int | None:
         return author.reply_tokens(self.request, self.tokens)
@@ -148,6 +159,10 @@ class DSTState:
     length: int | None = None
     seconds: float = 10.0
 
+    def __post_init__(self) -> None:
+        if self.seconds < 0:
+            raise UserError(f"context.seconds={self.seconds}: cannot be negative")
+
     def reserve(self, author: Author) -> int | None:
         return 0
 
@@ -162,6 +177,11 @@ class DSTState:
                 return
         held.keep([author.prompt(author.state)])
         yield from ()
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise UserError(f"context.{name}={value}: must be a share, above 0 and up to 1")
 
 
 def _opens(unit: Unit) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from prospect.conversation.sample import Frames, Sample
@@ -19,7 +20,7 @@ def recorded(sample: Sample, forced: bool = False) -> Stream:
     return Stream(
         system=tuple(takewhile(lambda turn: turn.role == "system", sample.turns)),
         task=sample.task,
-        source=_frames(sample),
+        source=Played(sample),
         first=sample.frames[0].start,
         fps=sample.frames[0].fps,
         forced=happened(sample) if forced else None,
@@ -43,15 +44,21 @@ def happened(sample: Sample) -> dict[int, Happened]:
     return found
 
 
-def _frames(sample: Sample) -> Iterator[tuple[Frame, list[str]]]:
-    texts: list[str] = []
-    for turn in sample.turns:
-        if turn.role == "user":
-            texts.append(turn.text)
-        elif turn.role == "frames":
-            for frame in _seen(turn.frames):
-                yield frame, texts
-                texts = []
+@dataclass(frozen=True)
+class Played:
+    """Frame by frame, each with what the user said before it; from the beginning every time."""
+
+    sample: Sample
+
+    def __iter__(self) -> Iterator[tuple[Frame, list[str]]]:
+        texts: list[str] = []
+        for turn in self.sample.turns:
+            if turn.role == "user":
+                texts.append(turn.text)
+            elif turn.role == "frames":
+                for frame in _seen(turn.frames):
+                    yield frame, texts
+                    texts = []
 
 
 def _seen(frames: Frames) -> Iterator[Frame]:
