@@ -1,0 +1,65 @@
+"""Whether an utterance names the right thing: the part that its reference names.
+
+Names are given (the parts of a world) or are the names of a task's steps. A name is told by its own words: those that
+not every name has. Of `Put on the red disc` and `Put on the blue ring` these are `red disc` and `blue ring`. A text
+names it where these words stand together in this order; words that every name has may stand between or be left out.
+Where one name lies within another that is named at the same place (`disc` in `red disc`) only the longer one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from prospect.evaluation.overlap import words
+from prospect.evaluation.pooling import Counts, share
+
+Name = tuple[str, ...]
+
+
+class Names:
+    """The things that utterances of one video can name. Names that have the same own words are one thing."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        whole = [tuple(words(name)) for name in dict.fromkeys(names)]
+        shared = set.intersection(*map(set, whole)) if len(set(whole)) > 1 else set()
+        own = (tuple(word for word in name if word not in shared) for name in whole)
+        self._shared = shared
+        self._names = sorted({name for name in own if name}, key=lambda name: (-len(name), name))
+
+    def named(self, text: str) -> frozenset[Name]:
+        """What a text names, each by its own words."""
+        left: list[str | None] = [word for word in words(text) if word not in self._shared]
+        found = set()
+        for name in self._names:  # longest first, and what is read is taken
+            for start in _places(left, name):
+                left[start : start + len(name)] = [None] * len(name)
+                found.add(name)
+        return frozenset(found)
+
+
+def counts(pairs: Iterable[tuple[str, str]], names: Names) -> dict[str, float]:
+    """Of (predicted, reference) texts of one video: in how many the reference names something, and how many name the
+    very same, no more and no less."""
+    told = [(names.named(predicted), names.named(reference)) for predicted, reference in pairs]
+    return {
+        "naming": sum(bool(true) for _, true in told),
+        "right_names": sum(bool(true) and said == true for said, true in told),
+    }
+
+
+def rates(of: Counts) -> dict[str, np.ndarray]:
+    return {"right_names": share(of["right_names"], of["naming"])}
+
+
+def _places(left: Sequence[str | None], name: Name) -> list[int]:
+    """Where a name stands, never overlapping itself."""
+    found, start = [], 0
+    while start + len(name) <= len(left):
+        if tuple(left[start : start + len(name)]) == name:
+            found.append(start)
+            start += len(name)
+        else:
+            start += 1
+    return found
