@@ -47,7 +47,7 @@ def rates(of: Counts) -> dict[str, np.ndarray]:
     events, calls, hits = (np.asarray(of[key], float) for key in ("events", "calls", "hits"))
     quiet = np.asarray(of["frames"], float) - events
     false_alarms = share(calls - hits, quiet)
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for prefix, right in (("", hits), ("near_", np.asarray(of["near_hits"], float))):
         found |= {
             f"{prefix}precision": share(right, calls, events + calls),

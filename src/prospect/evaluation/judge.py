@@ -1,7 +1,7 @@
 """A language model as judge of a dialogue: correctness, promptness, efficiency and overall, 1 to 5.
 
-Any OpenAI-compatible endpoint: OPENAI_BASE_URL (ends in /v1) and OPENAI_API_KEY in the environment. Verdicts are kept by
-what was asked, so that a second evaluation asks nothing again. What cannot be read is a failure, never a score.
+Any OpenAI-compatible endpoint: OPENAI_BASE_URL (ends in /v1) and OPENAI_API_KEY in the environment. Verdicts are kept
+by what was asked, so that a second evaluation asks nothing again. What cannot be read is a failure, never a score.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Judge:
     base_url: str
     key: str = field(default="", repr=False)
     cache: Path | None = None
-    timeout: float = 60.0  # seconds of one try, from the connection to the last byte
+    timeout: float = 60.0  # seconds without a byte; an answer that has not ended by then is cut off too
     tries: int = 4
     wait: float = 1.0  # seconds before the second try, doubled before each further one
     sleep: Callable[[float], None] = time.sleep
@@ -199,6 +199,8 @@ def _whole(answer: http.client.HTTPResponse, until: float) -> bytes:
             raise TimeoutError
         if size > LARGEST:
             return b""  # no verdict is that long
+    if answer.length:  # bytes that were promised and never came
+        raise http.client.IncompleteRead(b"", answer.length)
     return b"".join(parts)
 
 

@@ -22,11 +22,13 @@ class Names:
     """The things that utterances of one video can name. Names that have the same own words are one thing."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        whole = [tuple(words(name)) for name in dict.fromkeys(names)]
-        shared = set.intersection(*map(set, whole)) if len(set(whole)) > 1 else set()
-        own = (tuple(word for word in name if word not in shared) for name in whole)
+        whole = {tuple(words(name)) for name in names} - {()}
+        shared = set[str]().union(*whole).intersection(*whole)
+        if any(shared.issuperset(name) for name in whole):
+            shared = set()  # a single name, or `disc` beside `red disc`, would be left without a word
+        own = {tuple(word for word in name if word not in shared) for name in whole}
         self._shared = shared
-        self._names = sorted({name for name in own if name}, key=lambda name: (-len(name), name))
+        self._names = sorted(own, key=lambda name: (-len(name), name))
 
     def named(self, text: str) -> frozenset[Name]:
         """What a text names, each by its own words."""

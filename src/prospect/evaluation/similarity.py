@@ -44,7 +44,10 @@ class TfIdf:
 
     def __init__(self, references: Sequence[str]) -> None:
         self._texts = len(references)
-        self._having = Counter(gram for text in references for grams in _grams(text) for gram in grams)
+        self._having = (Counter[str](), Counter[str]())  # of words and of characters: how many references have it
+        for text in references:
+            for having, grams in zip(self._having, _grams(text), strict=True):
+                having.update(grams.keys())
         self._vectors = lru_cache(maxsize=65536)(self._weighed)
 
     def cosines(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
@@ -59,14 +62,14 @@ class TfIdf:
     def _weighed(self, text: str) -> tuple[Vector, ...]:
         """A unit vector of words, and one of characters."""
         vectors = []
-        for grams in _grams(text):
-            raw = {gram: count * self._rarity(gram) for gram, count in grams.items()}
+        for having, grams in zip(self._having, _grams(text), strict=True):
+            raw = {gram: count * self._rarity(having[gram]) for gram, count in grams.items()}
             norm = math.sqrt(sum(weight * weight for weight in raw.values()))
             vectors.append({gram: weight / norm for gram, weight in raw.items()})
         return tuple(vectors)
 
-    def _rarity(self, gram: str) -> float:
-        return math.log((1 + self._texts) / (1 + self._having[gram])) + 1
+    def _rarity(self, having: int) -> float:
+        return math.log((1 + self._texts) / (1 + having)) + 1
 
 
 class SentenceEncoder:

@@ -1,15 +1,16 @@
-"""Dialogue states over time against the true ones: transitions, whole states, timing, and what the model may not say."""
+"""Dialogue states over time against the true ones: transitions, whole states, timing, and what cannot be applied."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from prospect.conversation.dst import State, Transition, applied
+from prospect.conversation.dst import Action, State, Transition, applied
 from prospect.evaluation.pooling import Counts, share
 
 Change = tuple[int, str, str]  # frame, step, action
@@ -37,7 +38,7 @@ def unrolled(start: State, changes: Iterable[Change], frames: range) -> list[Sta
     at: dict[int, list[Transition]] = defaultdict(list)
     for frame, step, action in changes:
         assert frame in frames, f"a change at frame {frame}, outside {frames}"
-        at[frame].append(Transition(step, action))  # type: ignore[arg-type]  # Transition checks the action
+        at[frame].append(Transition(step, cast(Action, action)))  # Transition checks it
     states, now = [], start
     for frame in frames:
         now = applied(now, at[frame])
