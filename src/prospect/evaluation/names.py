@@ -1,9 +1,11 @@
 """Whether an utterance names the right thing: the part that its reference names.
 
-Names are given (the parts of a world) or are the names of a task's steps. A name is told by its own words: those that
-not every name has. Of `Put on the red disc` and `Put on the blue ring` these are `red disc` and `blue ring`. A text
+Names are those of a world's parts, or of the steps of all videos of a split. A name is told by its own words:
+those that not every name has. Of `Attach the red disc` and `Attach the blue ring` these are `red disc` and `blue ring`. A text
 names it where these words stand together in this order; words that every name has may stand between or be left out.
 Where one name lies within another that is named at the same place (`disc` in `red disc`) only the longer one counts.
+
+The steps of one task alone are too few: where all its parts are red, red is nobody's own word, and a blue disc passes.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ Name = tuple[str, ...]
 
 
 class Names:
-    """The things that utterances of one video can name. Names that have the same own words are one thing."""
+    """The things that utterances can name. Names that have the same own words are one thing."""
 
     def __init__(self, names: Iterable[str]) -> None:
         whole = {tuple(words(name)) for name in names} - {()}
