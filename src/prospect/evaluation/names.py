@@ -1,8 +1,9 @@
 """Whether an utterance names the right thing: the part that its reference names.
 
-Names are those of a world's parts, or of the steps of all videos of a split. A name is told by its own words:
-those that not every name has. Of `Attach the red disc` and `Attach the blue ring` these are `red disc` and `blue ring`. A text
-names it where these words stand together in this order; words that every name has may stand between or be left out.
+Names are those of a world's parts, or of the steps of all videos of a split. A name is told by its own words: those
+that not every name has. Of `Attach the red disc` and `Attach the blue ring` these are `red disc` and `blue ring`. A
+text names it where these words stand together in this order; words that every name has may stand between or be left
+out.
 Where one name lies within another that is named at the same place (`disc` in `red disc`) only the longer one counts.
 
 The steps of one task alone are too few: where all its parts are red, red is nobody's own word, and a blue disc passes.
