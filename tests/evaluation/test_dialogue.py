@@ -213,11 +213,22 @@ def test_time_difference_and_overlap_are_of_correct_pairs_alone():
     assert len(found.pairs) == 2
     video = counts(found, 2)
     assert video["seconds"] == 1.5
+    early = matching([(1, "a b c")], [(5, "a b d")], (-4, 8), table)
+    assert counts(early, 2)["seconds"] == 2
     assert (video["hits_1"], video["grams_1"], video["hits_2"], video["grams_2"]) == (2, 3, 1, 2)
     assert micro([video], rates)["bleu_1_weighted"] == pytest.approx(2 / 3 * 0.5)
 
 
 def test_windows():
+    assert WINDOWS == {
+        "narration": (-2.5, 2.5),
+        "assembly101": (-2, 4),
+        "ego4d": (-4, 8.5),
+        "epickitchens": (-1.5, 3),
+        "holoassist": (-1.5, 2.5),
+        "egoexolearn": (-2, 3.5),
+        "wtag": (-3, 6),
+    }
     assert window_of("assembly101_dst_demo") == WINDOWS["assembly101"] == (-2, 4)
     assert window_of("ego4d/narration") == (-2.5, 2.5)
     assert in_frames((-4, 8.5), 2) == (-8, 17)
@@ -225,8 +236,16 @@ def test_windows():
     assert in_frames((-4.35, 4.35), 100) == (-435, 435)
     with pytest.raises(UserError, match=r"kitchen.*known are"):
         window_of("kitchen")
-    with pytest.raises(UserError, match="window"):
-        in_frames((1, 3), 2)
+    assert in_frames((0, 0), 2) == (0, 0)
+    for window in ((0.5, 3), (-3, -0.5)):
+        with pytest.raises(UserError, match="window"):
+            in_frames(window, 2)
+
+
+def test_distance_is_measured_by_the_longer_side_of_the_window():
+    for window, cost in (((-1, 1), 0.3), ((-2, 1), 0.3 / 8**0.5), ((-1, 2), 0.3 / 8**0.5)):
+        (pair,) = matching([(4, "a")], [(5, "a")], window, Table({})).pairs
+        assert pair.cost == pytest.approx(cost)
 
 
 def test_two_utterances_at_one_frame_are_refused():

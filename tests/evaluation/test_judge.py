@@ -107,7 +107,7 @@ def test_without_a_key_none_is_sent(endpoint):
     assert "Authorization" not in endpoint.asked[0][1]
 
 
-@pytest.mark.parametrize("status", [500, 503, 429, 408])
+@pytest.mark.parametrize("status", [500, 503, 408, 409, 425, 429])
 def test_a_failure_that_passes_is_waited_out(endpoint, status):
     waits = []
     endpoint.plan += [(status, b"busy")] * 3 + [(200, said(json.dumps(SCORES)))]
@@ -122,6 +122,7 @@ def test_a_failure_that_stays_is_counted(endpoint, tmp_path):
     assert found == Verdict(None, "status 500, 3 tries")
     assert waits == [1, 2]
     assert len(endpoint.asked) == 3
+    assert verdict(judge(endpoint, tries=1)) == Verdict(None, "status 500, 1 try")
     assert list(tmp_path.iterdir()) == []
     assert summary([found, found]) == {"judged": 0, "failed": 2}
 
@@ -202,7 +203,7 @@ NONSENSE = [
     b'{"choices": [{"message": {"content": null}}]}',
     b"\xff\xfe",
     b"[" * 100_000,
-    b" " * (LARGEST + 1),
+    said(json.dumps(SCORES)) + b" " * LARGEST,
     KEY.encode(),
     said("I would say 4 out of 5."),
     said(f"```json\n{json.dumps(SCORES)}\n```"),
@@ -301,7 +302,7 @@ def test_the_environment():
     found = from_environment({"OPENAI_BASE_URL": "http://localhost:1/v1/", "OPENAI_API_KEY": f" {KEY}\n"}, "m")
     assert (found.base_url, found.key, found.model) == ("http://localhost:1/v1/", KEY, "m")
     assert from_environment({"OPENAI_BASE_URL": "http://localhost:1/v1"}, "m").key == ""
-    with pytest.raises(UserError, match="OPENAI_BASE_URL"):
+    with pytest.raises(UserError, match="needs OPENAI_BASE_URL"):
         from_environment({}, "m")
 
 
@@ -310,6 +311,8 @@ def test_the_environment():
     [
         {"base_url": "file:///etc/passwd"},
         {"base_url": "localhost:8000"},
+        {"base_url": "ftp://localhost/v1"},
+        {"base_url": "http:///v1"},
         {"base_url": f"http://me:{KEY}@localhost/v1"},
         {"key": f"{KEY}\nX-Other: 1"},
         {"key": f"{KEY}ü"},
