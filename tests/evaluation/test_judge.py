@@ -237,6 +237,19 @@ def test_what_cannot_be_read_is_a_failure_and_never_a_score(endpoint, answer, tm
     assert len(endpoint.asked) == 1  # at temperature 0 it would say the same again
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"<html>", "JSONDecodeError"),
+        (b"{}", "KeyError"),
+        (said('{"overall": 9}'), "not an object of the four aspects"),
+    ],
+)
+def test_why_it_cannot_be_read_is_said(endpoint, answer, why):
+    endpoint.plan.append((200, answer))
+    assert verdict(judge(endpoint)).failure == f"the answer cannot be read: {why}"
+
+
 def test_scores_at_both_ends():
     for score in (1, 5):
         assert read(json.dumps(dict.fromkeys(ASPECTS, score))) == dict.fromkeys(ASPECTS, score)

@@ -154,6 +154,7 @@ def test_counting_equals_brute_force_on_random_videos():
 
 def test_no_frames_and_no_videos():
     empty = Track(state_of(STEPS), [], [], [], [])
+    assert set(counts(empty, WINDOW).values()) == {0}
     for videos in ([], [counts(empty, WINDOW)]):
         assert all(isfinite(value) and value == 0 for value in micro(videos, rates).values())
     assert set(timing([], 2).values()) == {0.0}
