@@ -16,6 +16,10 @@ def several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
+def rank() -> int:
+    return dist.get_rank() if several() else 0
+
+
 def leave_at_exit() -> None:
     """Gloo's threads must end before the interpreter does: now and then they would abort a rank that was done."""
     if several():
