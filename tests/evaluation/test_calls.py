@@ -67,6 +67,9 @@ def test_oracle_and_silence():
     without = micro([counts(never, never, 1)], rates)
     assert without.pop("balanced_accuracy") == 1  # only silent frames, and all right
     assert set(without.values()) == {0.0}
+    always = micro([counts(~never, ~never, 1)], rates)
+    assert always.pop("false_alarms") == 0
+    assert set(always.values()) == {1.0}
 
 
 def test_within_a_tolerance_each_call_and_event_counts_once():
@@ -118,8 +121,8 @@ def test_a_sweep_equals_counting_at_each_threshold(cases, tolerance):
 
 
 def test_the_threshold_is_chosen_over_all_videos():
-    videos = [(np.array([False, True]), np.array([0.2, 0.8])), (np.array([False, True]), np.array([0.4, 0.6]))]
-    assert chosen_threshold(videos) == pytest.approx(0.5)
+    videos = [(np.array([False, True]), np.array([0.2, 0.9])), (np.array([False, True]), np.array([0.4, 0.8]))]
+    assert chosen_threshold(videos) == pytest.approx(0.6)
     assert chosen_threshold([]) == 0.5
     best = max(swept(videos, np.linspace(0, 1, 101), 0), key=lambda row: row["f1"])
     assert best["f1"] == 1

@@ -45,6 +45,7 @@ def test_an_oracle_scores_one():
 def test_silence():
     spoken = replace(track(CHANGES, CHANGES), illegal=2, updates=3, unparsable=1)
     silent = silenced(spoken)
+    assert (silent.said, silent.illegal, silent.updates, silent.unparsable) == ((), 0, 0, 0)
     found = micro([counts(silent, WINDOW)], rates)
     assert {name for name, value in found.items() if value} == {"joint_goal_accuracy", "step_accuracy"}
     assert found["joint_goal_accuracy"] == 1 / 10  # until something happens
