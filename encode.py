@@ -21,6 +21,8 @@ def encode(
     data: dict[str, Any],
     loss: dict[str, Any],
     trainer: dict[str, Any],
+    context: dict[str, Any],
+    watch: dict[str, Any],
     out: str,
     dtype: Literal["float16", "float32"] = "float16",
     batch: int = 64,

@@ -17,6 +17,8 @@ def evaluate(
     data: dict[str, Any],
     loss: dict[str, Any],
     trainer: dict[str, Any],
+    context: dict[str, Any],
+    watch: dict[str, Any],
     seed: int = 0,
     resume: str | None = None,
     run: str | None = None,
@@ -34,6 +36,7 @@ def evaluate(
         bring(model)
 
     from prospect.evaluation.score import score
+    from prospect.evaluation.streamed import Watch
     from prospect.models.loading import trained
     from prospect.models.stream import for_streams
     from prospect.runs.results import write_results
@@ -43,7 +46,8 @@ def evaluate(
         vlm = for_streams(vlm, seed)
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):
-        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"))
+        freely = Watch(build(watch), build(context), record.folder / "watched")
+        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely)
     if record.is_main:
         write_results(record, scored)
 

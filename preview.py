@@ -15,6 +15,8 @@ def preview(
     data: dict[str, Any],
     loss: dict[str, Any],
     trainer: dict[str, Any],
+    context: dict[str, Any],
+    watch: dict[str, Any],
     seed: int = 0,
     resume: str | None = None,
     split: str = "train",

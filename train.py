@@ -17,6 +17,8 @@ def train(
     data: dict[str, Any],
     loss: dict[str, Any],
     trainer: dict[str, Any],
+    context: dict[str, Any],
+    watch: dict[str, Any],
     seed: int = 0,
     resume: str | None = None,
 ) -> None:
@@ -27,6 +29,7 @@ def train(
         bring(model)
 
     from prospect.evaluation.score import progress, score
+    from prospect.evaluation.streamed import Watch
     from prospect.models.stream import for_streams
     from prospect.runs.results import write_results
     from prospect.training.stored import freeze_for_features
@@ -38,6 +41,7 @@ def train(
         vlm = build(adapt)(vlm)
         freeze_for_features(vlm, dataset)
         objective = build(loss)
+        freely = Watch(build(watch), build(context), run.folder / "watched")
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":
         print_counts(vlm.parameter_counts())
@@ -53,7 +57,7 @@ def train(
     if vlm.device.type == "meta":
         return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):
-        scored = score(vlm, dataset, ("val", "test"), objective, max_length=trainer.get("max_length"))
+        scored = score(vlm, dataset, ("val", "test"), objective, max_length=trainer.get("max_length"), watch=freely)
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
 

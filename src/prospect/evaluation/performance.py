@@ -1,4 +1,4 @@
-"""Numbers of a split that was watched freely: decisions, dialogue, states, names; beside them what silence would get."""
+"""Numbers of a split that was watched freely: decisions, dialogue, states, names; and what silence would get."""
 
 from __future__ import annotations
 

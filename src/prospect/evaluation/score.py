@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from prospect.data.dataset import Dataset
 from prospect.evaluation import classified, watched
 from prospect.evaluation.scored import Scored
+from prospect.evaluation.streamed import Watch
 from prospect.models.vlm import VLM
 from prospect.training.losses import Objective
 from prospect.training.teacher_forced import TeacherForced
@@ -19,11 +20,12 @@ def score(
     objective: Objective,
     batch_size: int = 32,
     max_length: int | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Scored]:
-    """Each of the splits that has samples."""
+    """Each of the splits that has samples. Streams are scored with the truth given before, and watched freely."""
     there = [split for split in splits if data.splits[split]]
     if data.task == "stream":
-        return watched.scores(vlm, data, there, objective, batch_size, max_length)
+        return watched.scores(vlm, data, there, objective, batch_size, max_length, watch)
     return {split: classified.score(vlm, data, split, batch_size) for split in there}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 class Scored:
     """Metrics by flat name, the names that say it all, a row a sample, and the table that shows where it goes wrong.
 
-    `confusion` is {labels, columns, matrix} of a classification; `events` has a row for every kind of event of streams.
+    `confusion` is {labels, columns, matrix} of a classification; `events` has a row for every kind of event of streams,
+    `watched` one for every clip that the model watched on its own.
     """
 
     metrics: dict[str, float]
@@ -18,3 +19,4 @@ class Scored:
     predictions: list[dict[str, Any]]
     confusion: dict[str, Any] | None = None
     events: list[dict[str, Any]] | None = None
+    watched: list[dict[str, Any]] | None = None

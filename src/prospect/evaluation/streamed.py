@@ -17,13 +17,12 @@ from prospect.streaming.context import Context
 from prospect.streaming.recorded import recorded
 from prospect.streaming.stream import Moment, WatchSettings
 from prospect.streaming.watcher import watch_all
-from prospect.training.losses import DECISIONS
 from prospect.training.processes import gathered, rank, share
 
 
 @dataclass(frozen=True)
 class Watching:
-    """How clips are watched and what they are compared with; `conf/watch/default.yaml`.
+    """How clips are watched and what they are compared with; the node `watch` of the configuration.
 
     Thresholds of None are chosen on val. `window`: seconds that a reference may lie before and after an utterance;
     None is that of the data set's name.
@@ -42,12 +41,21 @@ class Watching:
     strict_proassist: bool = False
 
     def settings(self, chosen: dict[str, float]) -> WatchSettings:
-        given = {"speak": self.speak_threshold, "dst": self.dst_threshold}
-        speak, dst = (chosen[name] if given[name] is None else given[name] for name in DECISIONS)
+        speak = chosen["speak"] if self.speak_threshold is None else self.speak_threshold
+        dst = chosen["dst"] if self.dst_threshold is None else self.dst_threshold
         return WatchSettings(speak, dst, self.constrained, self.dst_tokens, self.speak_tokens, self.ahead)
 
     def frames_of(self, dataset: str, fps: float) -> tuple[int, int]:
         return in_frames(self.window or window_of(dataset), fps)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """All that watching a split takes besides the model and the clips."""
+
+    how: Watching
+    context: Context
+    folder: Path  # where finished clips are noted
 
 
 def watched_split(

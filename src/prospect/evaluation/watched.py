@@ -13,7 +13,9 @@ from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
 from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
 from prospect.evaluation.footage import illustrated
+from prospect.evaluation.performance import performance
 from prospect.evaluation.scored import Scored
+from prospect.evaluation.streamed import Watch, watched_split
 from prospect.models.vlm import VLM
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
@@ -22,11 +24,25 @@ from prospect.training.stored import check_features
 from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
 
 HALF = 0.5
+FREELY = (
+    "dst/joint_goal_accuracy",
+    "silent/dst/joint_goal_accuracy",
+    "dst/transition_f1",
+    "stream/speak/f1",
+    "dialogue/f1",
+    "dialogue/right_names",
+)
 HEADLINE = ("speak/f1", "dst/f1", "dst/exact", "speak/token_accuracy")
 
 
 def scores(
-    vlm: VLM, data: Dataset, splits: Sequence[str], objective: Objective, batch_size: int, max_length: int | None
+    vlm: VLM,
+    data: Dataset,
+    splits: Sequence[str],
+    objective: Objective,
+    batch_size: int,
+    max_length: int | None,
+    watch: Watch | None = None,
 ) -> dict[str, Scored]:
     """Thresholds are chosen on val and applied to every split; without a val split they are one half."""
     check_features(vlm, data)
@@ -39,10 +55,22 @@ def scores(
         seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
     thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
     found = {split: scored(seen[split], thresholds) for split in splits}
-    return {
+    found = {
         split: replace(each, predictions=illustrated(each.predictions, samples[split], thresholds))
         for split, each in found.items()
     }
+    if watch is None or watch.how.clips == 0:
+        return found
+    return {split: freely(each, vlm, data, split, watch, thresholds) for split, each in found.items()}
+
+
+def freely(scored: Scored, vlm: VLM, data: Dataset, split: str, watch: Watch, thresholds: dict[str, float]) -> Scored:
+    """With what the model said, changed and believed when nothing true was given to it but the frames and the user."""
+    samples, how = data.splits[split][: watch.how.clips], watch.how
+    rows = watched_split(vlm, samples, how.settings(thresholds), watch.context, how.rows, watch.folder / split)
+    found = performance(samples, rows, how, data.name)
+    told = [row | clip for row, clip in zip(rows, found.clips, strict=True)]
+    return replace(scored, metrics=scored.metrics | found.metrics, headline=(*FREELY, *scored.headline), watched=told)
 
 
 def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:

@@ -148,7 +148,8 @@ def _lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
 def _predictions(folder: Path, notes: list[str]) -> dict[str, list[dict[str, Any]]]:
     """The rows of every split, test first."""
     order = {split: index for index, split in enumerate(curves.SPLITS)}
-    files = sorted(folder.glob("predictions/*.jsonl"), key=lambda file: (order.get(file.stem, len(order)), file.name))
+    told = [file for file in folder.glob("predictions/*.jsonl") if "." not in file.stem]  # not those watched freely
+    files = sorted(told, key=lambda file: (order.get(file.stem, len(order)), file.name))
     return {file.stem: _lines(file, notes) for file in files}
 
 

@@ -27,6 +27,8 @@ class Scored(Protocol):
     def confusion(self) -> dict[str, Any] | None: ...
     @property
     def events(self) -> list[dict[str, Any]] | None: ...
+    @property
+    def watched(self) -> list[dict[str, Any]] | None: ...
 
 
 def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, float] | None = None) -> None:
@@ -34,8 +36,9 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
     metrics = {f"{split}/{name}": value for split, each in scored.items() for name, value in each.metrics.items()}
     run.write_json("metrics.json", metrics | dict(more or {}))
     for split, each in scored.items():
-        rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in each.predictions)
-        run.write_text(f"predictions/{split}.jsonl", rows)
+        run.write_text(f"predictions/{split}.jsonl", lines(each.predictions))
+        if each.watched is not None:
+            run.write_text(f"predictions/{split}.watched.jsonl", lines(each.watched))
     console, (split, last) = Console(), list(scored.items())[-1]
     if last.confusion is not None:
         run.write_json("confusion.json", {"split": split, **last.confusion})
@@ -49,6 +52,10 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
     for split, each in scored.items():
         said = "  ".join(f"{name.replace('_', ' ')} {each.metrics[name]:.3f}" for name in each.headline)
         console.print(f"{split}  {said}")
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def decision_table(decided: list[dict[str, Any]]) -> Table:
