@@ -17,6 +17,7 @@ SCORED = SimpleNamespace(
     predictions=[{"id": "a", "label": "fire", "prediction": None, "text": "水 <b>", "correct": False}],
     confusion={"labels": ["fire", "wood"], "columns": ["fire", "wood", "(none)"], "matrix": [[7, 0, 1], [0, 8, 0]]},
     events=None,
+    watched=None,
 )
 EVENTS = [
     {"decision": "speak", "kind": "next", "called": 40, "of": 50, "recall": 0.8},
@@ -28,6 +29,7 @@ STREAMS = SimpleNamespace(
     predictions=[{"id": "a", "frames": 2, "speak": {"at": [1], "p": [0.1, 0.9]}}],
     confusion=None,
     events=EVENTS,
+    watched=None,
 )
 
 
