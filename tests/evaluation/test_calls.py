@@ -101,6 +101,8 @@ def test_average_precision_of_an_oracle_and_of_nothing():
     labels = np.array([False, True, False])
     perfect = pooled_precision([(labels, labels.astype(float))] * 3)
     assert (perfect.micro, perfect.macro, perfect.low, perfect.high) == (1, 1, 1, 1)
+    last = pooled_precision([(np.array([True, False]), np.array([0.1, 0.9]))] * 2)
+    assert (last.micro, last.macro, last.low, last.high) == (0.5, 0.5, 0.5, 0.5)
     for videos in ([], [(labels[:0], np.zeros(0))], [(labels[:1], np.ones(1))]):
         nothing = pooled_precision(videos)
         assert (nothing.micro, nothing.macro, nothing.low, nothing.high) == (0, 0, 0, 0)
