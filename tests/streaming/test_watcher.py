@@ -134,6 +134,18 @@ def close(ones, others) -> bool:
     return bool(np.abs(np.array(pairs[0]) - np.array(pairs[1])).max() < CLOSE)
 
 
+def test_eager_attention_and_half_precision_watch_too():
+    for options in ({"attention": "eager"}, {"dtype": "bfloat16"}):
+        vlm = seer(**options)
+        films = [film(vlm, frames=15, seed=seed) for seed in range(3)]
+        settings = lively(vlm, [recorded(sample) for sample in films], ahead=3)
+        together = list(watch_all(vlm, [recorded(sample) for sample in films], settings, rows=3))
+        assert len(together) == 45
+        if "attention" in options:
+            alone = [outcome(watch(vlm, recorded(sample), settings)) for sample in films]
+            assert [outcome(m for n, m in together if n == number) for number in range(3)] == alone
+
+
 def test_no_future(model):
     """Later frames in another order, later users silent: what was is the same to the last bit."""
     for seed in range(4):

@@ -91,7 +91,7 @@ class Feeder:
             pixels_NCHW = self.vlm.frame_layout.pixels((picture for _, picture in new), len(new))
             features_NID = self.model.frame_features(pixels_NCHW.to(self.vlm.device))
             for (sight, _), features_ID in zip(new, features_NID, strict=True):
-                sight.features_ID = features_ID
+                sight.features_ID, sight.picture = features_ID, None
 
     def _inputs(self, asks: Mapping[int, Ask]) -> dict[str, Any]:
         device = self.vlm.device

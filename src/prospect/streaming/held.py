@@ -52,6 +52,7 @@ class Held:
 
     def keep(self, units: list[Unit]) -> None:
         """From now on the context is these; all that isn't where it was is fed again."""
+        assert not self.drops, "what moves up and what is fed again don't mix"
         same = 0
         for old, new in zip(self.units, units, strict=False):
             if old is not new:
