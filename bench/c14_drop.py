@@ -30,7 +30,7 @@ def measure() -> list[Measured]:
 
 
 def _fed(vlm: VLM, cache: StreamCache, ids: list[int]) -> Tensor:
-    positions = cache.begin([len(ids)], vlm.device)
+    positions = cache.begin([0], [len(ids)], vlm.device)
     states = vlm.bare.get_decoder()(torch.tensor([ids]), position_ids=positions, past_key_values=cache)
     cache.done()
     return states.last_hidden_state

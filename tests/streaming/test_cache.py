@@ -41,11 +41,11 @@ def tokens(count, seed=0):
 @torch.no_grad()
 def fed(model, cache, rows):
     """The last states of what is added to each row."""
-    counts = [len(row) for row in rows]
+    counts, all_rows = [len(row) for row in rows], range(len(rows))
     ids = torch.zeros(len(rows), max(counts), dtype=torch.long)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.tensor(row)
-    positions = cache.begin(counts, ids.device)
+    positions = cache.begin(all_rows, counts, ids.device)
     seen = (torch.arange(cache.filled) <= positions[..., None])[:, None]
     states = model(
         ids, position_ids=positions, past_key_values=cache, attention_mask=seen if len(rows) > 1 else None

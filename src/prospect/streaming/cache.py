@@ -27,29 +27,34 @@ class StreamCache(Cache):
         self.rotary = decoder.rotary_emb
         self.room = length
         self.lengths = [0] * rows
-        self.counts = [0] * rows  # what the call under way adds to each row
+        self.rows: list[int] = []  # of the call under way, and what it adds to each of them
+        self.counts: list[int] = []
         self.places: tuple[Tensor, Tensor, Tensor] | None = None  # its (row, column, position), with several rows
 
-    def begin(self, counts: Sequence[int], device: torch.device) -> Tensor:
-        """The positions (B, Q) of a call that adds so many to each row; those of padding go on counting."""
-        assert len(counts) == len(self.lengths)
-        self.counts = list(counts)
+    def begin(self, rows: Sequence[int], counts: Sequence[int], device: torch.device) -> Tensor:
+        """The positions (B, Q) of a call that adds so many to each of the rows, which are all of them or one.
+
+        Those of padding go on counting.
+        """
+        assert len(rows) == 1 or list(rows) == list(range(len(self.lengths)))
+        self.rows, self.counts = list(rows), list(counts)
         assert self.filled <= self.room, f"{self.filled} positions in a cache of {self.room}"
-        lengths_B1 = torch.tensor(self.lengths)[:, None]
+        lengths_B1 = torch.tensor([self.lengths[row] for row in rows])[:, None]
         positions_BQ = lengths_B1 + torch.arange(max(counts))
-        if len(counts) > 1:
-            rows, columns = (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).nonzero(as_tuple=True)
-            self.places = (rows.to(device), columns.to(device), positions_BQ[rows, columns].to(device))
+        if len(rows) > 1:
+            places, columns = (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).nonzero(as_tuple=True)
+            self.places = (places.to(device), columns.to(device), positions_BQ[places, columns].to(device))
         return positions_BQ.to(device)
 
     def done(self) -> None:
-        self.lengths = [length + count for length, count in zip(self.lengths, self.counts, strict=True)]
-        self.counts = [0] * len(self.lengths)
+        for row, count in zip(self.rows, self.counts, strict=True):
+            self.lengths[row] += count
+        self.rows, self.counts = [], []
 
     @property
     def filled(self) -> int:
-        """The longest row, with what the call under way adds."""
-        return max(length + count for length, count in zip(self.lengths, self.counts, strict=True))
+        """The longest row of the call under way, with what it adds."""
+        return max(self.lengths[row] + count for row, count in zip(self.rows, self.counts, strict=True))
 
     def cut(self, row: int, length: int) -> None:
         """Roll a row back; what lies behind is written over."""
@@ -94,10 +99,8 @@ class StreamLayer(CacheLayerMixin):
         self.owner = owner
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.keys, self.values = (
-            states.new_zeros(*states.shape[:2], self.owner.room, states.shape[3])
-            for states in (key_states, value_states)
-        )
+        shape = (len(self.owner.lengths), key_states.shape[1], self.owner.room, key_states.shape[3])
+        self.keys, self.values = key_states.new_zeros(shape), value_states.new_zeros(shape)
         self.is_initialized = True
 
     @property
@@ -109,22 +112,22 @@ class StreamLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        stop = self.owner.filled
+        rows, stop = self.owner.rows, self.owner.filled
         for memory_BHTD, states_BHQD in zip(self.memory, (key_states, value_states), strict=True):
-            if len(self.owner.lengths) == 1:
-                memory_BHTD[:, :, self.owner.lengths[0] : stop] = states_BHQD
+            if len(rows) == 1:
+                memory_BHTD[rows[0], :, self.owner.lengths[rows[0]] : stop] = states_BHQD[0]
             else:
                 assert self.owner.places is not None
-                rows, columns, positions = self.owner.places
-                memory_BHTD[rows, :, positions] = states_BHQD[rows, :, columns]
-        keys_BHTD, values_BHTD = self.memory
-        return keys_BHTD[:, :, :stop], values_BHTD[:, :, :stop]
+                places, columns, positions = self.owner.places
+                memory_BHTD[places, :, positions] = states_BHQD[places, :, columns]
+        keys_BHTD, values_BHTD = (memory_BHTD[rows[0] : rows[-1] + 1, :, :stop] for memory_BHTD in self.memory)
+        return keys_BHTD, values_BHTD
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.owner.filled, 0
 
     def get_seq_length(self) -> int:
-        return self.owner.lengths[0]
+        return self.owner.lengths[self.owner.rows[0]]
 
     def get_max_length(self) -> int:
         return self.owner.room

@@ -19,6 +19,8 @@ from prospect.models.decisions import StreamModel
 from prospect.models.vlm import VLM
 from prospect.streaming.cache import StreamCache
 
+LONG = 32  # tokens; an ask of more is a call of its own, or all others would be padded to it
+
 Frame = Image.Image | np.ndarray | Tensor  # a picture, or what the model's own tower made of it: (I, D)
 
 
@@ -77,9 +79,26 @@ class Feeder:
             for start, stop in ask.drops:
                 self.cache.drop(row, start, stop)
         self._see(sight for ask in asks.values() for sight in ask.sights)
-        outputs = self.vlm.model(**self._inputs(asks))
+        alone = [row for row, ask in asks.items() if len(ask.ids) > LONG or len(asks) == 1]
+        answers = {row: self._called([row], asks)[row] for row in alone}
+        if len(alone) < len(asks):
+            together = {row: ask for row, ask in asks.items() if row not in answers}
+            answers |= self._called(range(self.rows), together)
+        return answers
+
+    def _called(self, rows: Sequence[int], asks: Mapping[int, Ask]) -> dict[int, Answer]:
+        """The model's answers to those of the rows that ask."""
+        asked = [(place, asks[row]) for place, row in enumerate(rows) if row in asks]
+        outputs = self.vlm.model(**self._inputs(rows, asked))
         self.cache.done()
-        return self._answers(asks, outputs)
+        probabilities = iter(torch.sigmoid(outputs.decisions.double()).tolist())
+        logits = iter(outputs.logits)
+        return {
+            rows[place]: Answer(
+                [Decided(*next(probabilities)) for _ in ask.decided], next(logits) if ask.next_token else None
+            )
+            for place, ask in asked
+        }
 
     def free(self, row: int) -> None:
         """The row is another stream's from now on."""
@@ -93,20 +112,21 @@ class Feeder:
             for (sight, _), features_ID in zip(new, features_NID, strict=True):
                 sight.features_ID, sight.picture = features_ID, None
 
-    def _inputs(self, asks: Mapping[int, Ask]) -> dict[str, Any]:
-        device = self.vlm.device
-        counts = [len(asks[row].ids) if row in asks else 0 for row in range(self.rows)]
-        ids_BQ = torch.full((self.rows, max(counts)), self.vlm.tokenizer.pad_token_id)
-        for row, ask in asks.items():
-            ids_BQ[row, : counts[row]] = torch.tensor(ask.ids)
-        positions_BQ = self.cache.begin(counts, device)
-        decided = [(row, column) for row, ask in sorted(asks.items()) for column in ask.decided]
-        last = [(row, counts[row] - 1) for row, ask in sorted(asks.items()) if ask.next_token]
-        features = [_features(sight) for _, ask in sorted(asks.items()) for sight in ask.sights]
+    def _inputs(self, rows: Sequence[int], asked: Sequence[tuple[int, Ask]]) -> dict[str, Any]:
+        device, counts = self.vlm.device, [0] * len(rows)
+        for place, ask in asked:
+            counts[place] = len(ask.ids)
+        ids_BQ = torch.full((len(rows), max(counts)), self.vlm.tokenizer.pad_token_id)
+        for place, ask in asked:
+            ids_BQ[place, : counts[place]] = torch.tensor(ask.ids)
+        positions_BQ = self.cache.begin(rows, counts, device)
+        decided = [(place, column) for place, ask in asked for column in ask.decided]
+        last = [(place, counts[place] - 1) for place, ask in asked if ask.next_token]
+        features = [_features(sight).to(device) for _, ask in asked for sight in ask.sights]
         return {
             "input_ids": ids_BQ.to(device),
             "position_ids": positions_BQ,
-            "attention_mask": None if self.rows == 1 else self._mask(positions_BQ),
+            "attention_mask": None if len(rows) == 1 else self._mask(positions_BQ),
             "past_key_values": self.cache,
             "use_cache": True,
             "learnt_points": torch.tensor(last).long().reshape(-1, 2),
@@ -123,14 +143,6 @@ class Feeder:
         return torch.zeros(seen_B1QT.shape, dtype=dtype, device=seen_B1QT.device).masked_fill(
             ~seen_B1QT, torch.finfo(dtype).min
         )
-
-    def _answers(self, asks: Mapping[int, Ask], outputs: Any) -> dict[int, Answer]:
-        probabilities = iter(torch.sigmoid(outputs.decisions.double()).tolist())
-        logits = iter(outputs.logits)
-        return {
-            row: Answer([Decided(*next(probabilities)) for _ in ask.decided], next(logits) if ask.next_token else None)
-            for row, ask in sorted(asks.items())
-        }
 
 
 def _features(sight: Sight) -> Tensor:
