@@ -22,7 +22,7 @@ from prospect.data.frames import write_frames
 from prospect.data.png import indexed_png
 from prospect.errors import UserError
 
-GENERATOR = 1  # raise it with every change of what is drawn or written: old caches are then left alone
+GENERATOR = 2  # raise it with every change of what is drawn or written: old caches are then left alone
 CAPTIONS = "captions"
 NAME = "assembly101_dst_demo"
 

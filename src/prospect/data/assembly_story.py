@@ -38,6 +38,7 @@ Block = tuple[int, int, int, int, int]  # left, top, width, height, tone
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black")
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
+PACES = (0.25, 0.4, 0.65, 1.0, 1.6, 2.5)
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
 
@@ -109,7 +110,7 @@ def split_of(parts: Iterable[Part]) -> str:
 def tell(parts: tuple[Part, ...], rules: Preset, plot: Random, clock: Random, looks: Random) -> Story:
     """`plot` decides what happens, `clock` when, `looks` how the table looks."""
     order = parts if rules.ordered else tuple(plot.sample(parts, len(parts)))
-    film = _Film(rules, clock, looks)
+    film = _Film(rules, clock, looks, clock.choice(PACES))
     film.idle(3, 12)
     waiting = True  # for the next part to appear; not so if it was taken at the very frame of the last completion
     for part in order:
@@ -135,6 +136,7 @@ class _Film:
     rules: Preset
     clock: Random
     looks: Random
+    pace: float  # how long everything takes in this video, to what is usual
     scenes: list[Scene] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     table: Scene = field(default_factory=Scene)  # what stays while parts come and go
@@ -191,8 +193,20 @@ class _Film:
         self.scenes += [self.table] * missing  # a negative number of times is none
 
     def _lasting(self, least: int, most: int) -> int:
+        """Frames of a stage, on average the middle of both at the usual pace.
+
+        Every further frame is as likely as the one before, and the pace of a video is its own: from the time that has
+        passed, nothing can be told. With durations that can be learnt, a blind model keeps the state by the clock.
+        """
         slowest = self.rules.slowest
-        return self.clock.randint(least, most) if slowest is None else self.clock.randint(1, min(most, slowest))
+        if slowest is not None:
+            return self.clock.randint(1, min(most, slowest))
+        shortest = min(least, 2)
+        more = max(0.2, (least + most) / 2 * self.pace - shortest)
+        longest, frames = shortest + int(6 * more) + 1, shortest
+        while frames < longest and self.clock.random() < more / (1 + more):
+            frames += 1
+        return frames
 
     def _settle_place(self) -> None:
         if self.rules.anywhere:
