@@ -38,7 +38,8 @@ Block = tuple[int, int, int, int, int]  # left, top, width, height, tone
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black")
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
-PACES = (0.25, 0.4, 0.65, 1.0, 1.6, 2.5)
+PACES = (0.4, 0.7, 1.2, 2.2)
+LONGEST = 40  # frames of a stage: something happens in every clip
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
 
@@ -203,7 +204,7 @@ class _Film:
             return self.clock.randint(1, min(most, slowest))
         shortest = min(least, 2)
         more = max(0.2, (least + most) / 2 * self.pace - shortest)
-        longest, frames = shortest + int(6 * more) + 1, shortest
+        longest, frames = min(LONGEST, shortest + int(3 * more) + 1), shortest
         while frames < longest and self.clock.random() < more / (1 + more):
             frames += 1
         return frames
