@@ -16,8 +16,8 @@ from prospect.data.assembly_presets import SPLITS
 from prospect.data.assembly_story import HOME, PARTS, SHAPES, Scene, story
 
 PINNED = {
-    "easy": "d1fa24a5fd27393170ebe41b0ddb3f98933671619754985da634b0f7fa7ce978",
-    "hard": "df4b74bccc1ef8c07a8ceaf763bb7b5bb651b2dbcc570cf7e056adbf2ece1b15",
+    "easy": "de29aa2633b450f4bae03134f528a6cbcbc6528a66ada82867f8ebcb64426316",
+    "hard": "31806031adf5efa6947de13fa1559aca4fc67c2374d16c2fe74009d99bc3ce3f",
 }
 
 
