@@ -19,7 +19,18 @@ def illustrated(
     by_id = {sample.id: sample for sample in samples}
     told = [row | _told(row, by_id[row["id"]], thresholds) for row in rows]
     for number in worth_a_look([row["wrong"] for row in told]):
-        told[number]["thumbnails"] = _pictures(by_id[told[number]["id"]])
+        sample = by_id[told[number]["id"]]
+        told[number]["thumbnails"] = _pictures(sample, decided_frames(sample))
+    return told
+
+
+def pictured(rows: list[dict[str, Any]], samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """Rows of clips watched freely, those worth a look with pictures. A frame's place counts from the first watched."""
+    by_id, told = {sample.id: sample for sample in samples}, list(rows)
+    for number in worth_a_look([row["wrong"] for row in rows]):
+        row = rows[number]
+        frames = list(range(row["first"], row["first"] + len(row["p_speak"])))
+        told[number] = row | {"thumbnails": _pictures(by_id[row["id"]], frames)}
     return told
 
 
@@ -55,8 +66,7 @@ def spans(numbers: Iterable[int]) -> list[list[int]]:
     return found
 
 
-def _pictures(sample: Sample) -> list[dict[str, Any]]:
-    """Each with its place among the decided frames."""
-    frames = decided_frames(sample)
+def _pictures(sample: Sample, frames: list[int]) -> list[dict[str, Any]]:
+    """Each with its place among the frames."""
     found = dict(thumbnails(sample, evenly(frames, PICTURES), EDGE))
     return [{"at": place, "image": found[frame]} for place, frame in enumerate(frames) if frame in found]

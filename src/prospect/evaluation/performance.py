@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,8 @@ INTERVALS = ("dst/joint_goal_accuracy", "dst/transition_f1", "dialogue/f1", "str
 
 @dataclass(frozen=True)
 class Performance:
-    """Flat metrics, and for each clip what is drawn of it: utterances matched, missed and redundant, true changes."""
+    """Flat metrics, and for each clip what is drawn of it: utterances matched, missed and redundant, true changes,
+    and how much went wrong."""
 
     metrics: dict[str, float]
     clips: list[dict[str, Any]]
@@ -100,8 +102,16 @@ def _video(
             "happened": [list(change) for change in track.happened],
             "start": track.start,
             "steps": [[step.id, step.name] for step in (sample.task.steps if sample.task else ())],
+            "wrong": mistakes(found, track),
         },
     )
+
+
+def mistakes(found: dialogue.Matching, track: Track) -> int:
+    """Utterances missed, needless or with wrong words, and changes missed or made at a wrong frame."""
+    happened, said = Counter(track.happened), Counter(track.said)
+    words = sum(not pair.correct for pair in found.pairs)
+    return len(found.missed) + len(found.redundant) + words + (happened - said).total() + (said - happened).total()
 
 
 def track_of(sample: Sample, row: dict[str, Any], frames: range) -> Track:

@@ -12,7 +12,7 @@ import numpy as np
 from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
 from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
-from prospect.evaluation.footage import illustrated
+from prospect.evaluation.footage import illustrated, pictured
 from prospect.evaluation.performance import performance
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch, watched_split
@@ -24,14 +24,6 @@ from prospect.training.stored import check_features
 from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
 
 HALF = 0.5
-FREELY = (
-    "dst/joint_goal_accuracy",
-    "silent/dst/joint_goal_accuracy",
-    "dst/transition_f1",
-    "stream/speak/f1",
-    "dialogue/f1",
-    "dialogue/right_names",
-)
 HEADLINE = ("speak/f1", "dst/f1", "dst/exact", "speak/token_accuracy")
 
 
@@ -70,7 +62,7 @@ def freely(scored: Scored, vlm: VLM, data: Dataset, split: str, watch: Watch, th
     rows = watched_split(vlm, samples, how.settings(thresholds), watch.context, how.rows, watch.folder / split)
     found = performance(samples, rows, how, data.name)
     told = [row | clip for row, clip in zip(rows, found.clips, strict=True)]
-    return replace(scored, metrics=scored.metrics | found.metrics, headline=(*FREELY, *scored.headline), watched=told)
+    return replace(scored, metrics=scored.metrics | found.metrics, watched=pictured(told, samples))
 
 
 def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from prospect.disk import write_atomically
-from prospect.runs import claim, curves, report_answers, report_clips, report_stream
+from prospect.runs import claim, curves, report_answers, report_clips, report_stream, report_watched
 from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
 from prospect.runs.wording import moment, number, short, span, tick
@@ -70,12 +70,15 @@ def write_report(folder: Path) -> Path:
     rows = _lines(folder / "metrics.jsonl", notes)
     drawn = curves.charts(rows)
     answers, watched = report_stream.parted(_predictions(folder, notes), notes)
+    freely = report_watched.groups(metrics, _watched(folder, notes), notes)
     page = _templates().get_template("page.html.j2")
     script = _templates().get_template("page.js.j2").render()
     html = page.render(
         run=claim.read(folder),
         name="/".join(folder.absolute().parts[-2:]),
         config=_text(folder / "config.yaml"),
+        freely=report_watched.headlines(metrics),
+        timelines=freely,
         headlines=_headlines(metrics),
         table=_table(metrics),
         steps=metrics.get("train/steps"),
@@ -153,13 +156,19 @@ def _predictions(folder: Path, notes: list[str]) -> dict[str, list[dict[str, Any
     return {file.stem: _lines(file, notes) for file in files}
 
 
+def _watched(folder: Path, notes: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of clips that were watched freely, by split."""
+    files = sorted(folder.glob("predictions/*.watched.jsonl"))
+    return {file.name.removesuffix(".watched.jsonl"): _lines(file, notes) for file in files}
+
+
 def _headlines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """The big numbers: of the test split, or of validation where there is no test."""
     for split in ("test", "val"):
         found = [
             {"split": split, "name": n, "value": metrics[f"{split}/{n}"]}
             for n in HEADLINES
-            if f"{split}/{n}" in metrics
+            if f"{split}/{n}" in metrics and not report_watched.is_shown(f"{split}/{n}", metrics)
         ]
         if found:
             return found
@@ -170,7 +179,8 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
     cells: dict[str, dict[str, Any]] = {}
     for key, value in metrics.items():
         split, name = curves.split_of(key)
-        if not name.startswith("class/") and key not in IN_HEADER and not report_stream.is_in_tables(key, metrics):
+        shown = report_stream.is_in_tables(key, metrics) or report_watched.is_shown(key, metrics)
+        if not name.startswith("class/") and key not in IN_HEADER and not shown:
             cells.setdefault(name, {})[split] = value
     columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]
     order = sorted(cells, key=lambda name: HEADLINES.index(name) if name in HEADLINES else len(HEADLINES))

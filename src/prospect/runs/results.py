@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs import report_stream
+from prospect.runs import report_stream, report_watched
 from prospect.runs.folder import Run
 
 
@@ -49,9 +49,12 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
         console.print(event_table(split, last.events))
     if decided := report_stream.decisions(metrics):
         console.print(decision_table(decided))
+    if report_watched.splits(metrics):
+        console.print(watched_table(metrics))
     for split, each in scored.items():
         said = "  ".join(f"{name.replace('_', ' ')} {each.metrics[name]:.3f}" for name in each.headline)
-        console.print(f"{split}  {said}")
+        given = "given the truth: " if f"{split}/watched/clips" in metrics and said else ""
+        console.print(f"{split}  {given}{said}")
 
 
 def lines(rows: list[dict[str, Any]]) -> str:
@@ -68,6 +71,27 @@ def decision_table(decided: list[dict[str, Any]]) -> Table:
         rates = (row[key] for key in ("precision", "recall", "f1", "ap", "false_alarms", "threshold"))
         table.add_row(row["decision"], row["split"], *("" if rate is None else f"{rate:.3f}" for rate in rates))
     return table
+
+
+def watched_table(metrics: Mapping[str, Any]) -> Table:
+    """What the model did on its own; in brackets what one that never says anything gets."""
+    there = report_watched.splits(metrics)
+    table = Table("", title="watched freely", box=None)
+    table.title_justify, table.header_style = "left", "dim"
+    for split in reversed(there):  # val, test
+        table.add_column(split, justify="right")
+    for measure in report_watched.MEASURES:
+        cells = [_cell(metrics, split, measure) for split in reversed(there)]
+        brackets = " (silence)" if measure.silence and any("(" in cell for cell in cells) else ""
+        table.add_row(measure.name + brackets, *cells)
+    return table
+
+
+def _cell(metrics: Mapping[str, Any], split: str, measure: report_watched.Measure) -> str:
+    value, silence = (metrics.get(f"{split}/{key}") for key in (measure.key, measure.silence))
+    if value is None:
+        return ""
+    return f"{value:.3f}" if silence is None else f"({silence:.3f}) {value:.3f}"
 
 
 def event_table(split: str, events: list[dict[str, Any]]) -> Table:
