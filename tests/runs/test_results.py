@@ -71,3 +71,44 @@ def test_thresholds_stand_beside_what_they_give(tmp_path, capsys):
         write_results(run, {"val": SimpleNamespace(**{**vars(STREAMS), "metrics": metrics})})
     shown = " ".join(capsys.readouterr().out.split())
     assert "precision recall F1 AP false alarms θ speak val 0.111 0.222 0.333 0.444 0.055 0.666" in shown
+
+
+def test_what_the_model_did_on_its_own_is_one_small_table(tmp_path, capsys):
+    keys = ("dst/joint_goal_accuracy", "dst/transition_f1", "stream/speak/f1", "dialogue/f1", "dialogue/right_names")
+    values = {
+        split: {key: start + place / 100 for place, key in enumerate(keys)}
+        for split, start in (("val", 0.7), ("test", 0.8))
+    }
+    rows = [{"id": "a", "said": [[3, "水"]]}]
+    scored = {
+        split: SimpleNamespace(
+            **{
+                **vars(STREAMS),
+                "metrics": {
+                    **STREAMS.metrics,
+                    **values[split],
+                    "silent/dst/joint_goal_accuracy": 0.1234,
+                    "watched/clips": 1,
+                },
+                "watched": rows,
+            }
+        )
+        for split in values
+    }
+    with Run.start(tmp_path / "run", {}, seed=0) as run:
+        write_results(run, scored)
+    assert json.loads((tmp_path / "run" / "predictions" / "val.watched.jsonl").read_text()) == rows[0]
+    shown = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines[lines.index("watched freely") :] == [
+        "watched freely",
+        "val test",
+        "joint goal accuracy (silence) (0.123) 0.700 (0.123) 0.800",
+        "transition F1 0.710 0.810",
+        "speak F1 0.720 0.820",
+        "dialogue F1 0.730 0.830",
+        "names right 0.740 0.840",
+        "val given the truth: speak/f1 0.812 dst/f1 0.900",
+        "test given the truth: speak/f1 0.812 dst/f1 0.900",
+    ]
+    assert max(map(len, shown.splitlines())) <= 80

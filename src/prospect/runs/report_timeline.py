@@ -11,10 +11,10 @@ from prospect.runs.report_answers import is_picture
 
 WIDTH, LEFT, RIGHT = 1120, 170, 8
 PICTURE, TICK, GAP = 52, 11, 8
-BAR, STEP = 5, 17  # the height of a state's bar, and of the two bars of a step with the room below
+BAR, STEP = 6, 18  # the height of a state's bar, and of the two bars of a step with the room below
 LANE = 34
 AFTER = {"start": "in_progress", "complete": "completed"}  # what a step is at after a change that took effect
-TOLD = {"start": "starts", "complete": "is done"}
+TOLD = {"start": "start", "complete": "done"}
 ORDER = ("right", "other", "missed", "redundant")
 
 
@@ -77,7 +77,7 @@ def changes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     ours = {(step, action): frame for frame, _, made in row["updates"] for step, action in made}
     found = []
     for change in true | ours:
-        text = f"{names.get(change[0], change[0])} {TOLD.get(change[1], change[1])}"
+        text = f"{TOLD.get(change[1], change[1])}: {names.get(change[0], change[0])}"
         there = change in true, change in ours
         verdict = {(True, False): "missed", (False, True): "redundant"}.get(there)
         found.append(
@@ -107,25 +107,28 @@ def _mark(each: Mapping[str, Any], x: Axis) -> dict[str, Any]:
 
 
 def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All that was said and all changes with their times; the same words at the same time stand once."""
+    """All that was said and all changes with their times; the same needless words again and again stand once."""
     told = [each | {"kind": "said"} for each in utterances(row)] + [each | {"kind": "change"} for each in changes(row)]
-    return [
-        {
+    found: list[dict[str, Any]] = []
+    for each in sorted(told, key=lambda each: (_when(each), each["kind"] != "change")):
+        line = {
             "kind": each["kind"],
             "verdict": each["verdict"],
-            "at": _time(row, _when(each)),
             "true": each["true"] and each["true"][1],
             "ours": each["ours"] and each["ours"][1],
             "late": _late(row, each),
         }
-        for each in sorted(told, key=lambda each: (_when(each), each["kind"] != "change"))
-    ]
+        if line["verdict"] == "redundant" and found and line.items() <= found[-1].items():
+            found[-1]["times"] += 1
+        else:
+            found.append(line | {"at": _time(row, _when(each)), "times": 1})
+    return found
 
 
 def _late(row: Mapping[str, Any], each: Mapping[str, Any]) -> str:
     if not each["true"] or not each["ours"] or each["true"][0] == each["ours"][0]:
         return ""
-    return f"{(each['ours'][0] - each['true'][0]) / row['fps']:+.1f} s"
+    return f"{(each['ours'][0] - each['true'][0]) / row['fps']:+.1f} s".replace("-", "−")
 
 
 def _time(row: Mapping[str, Any], frame: int) -> str:

@@ -60,7 +60,7 @@ def splits(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def headlines(metrics: Mapping[str, Any]) -> Rows:
-    """Every measure with its value on the first split that was watched, and on the others beside it."""
+    """Every measure with its value on every split that was watched, test first."""
     there = splits(metrics)
     return [
         {
@@ -112,6 +112,7 @@ def groups(metrics: Mapping[str, Any], watched: Mapping[str, Rows], notes: list[
                 "total": as_number(metrics.get(f"{split}/watched/clips")) or len(whole),
                 "wrong": sum(row["wrong"] for row in whole),
                 "frames": sum(len(row["p_speak"]) for row in whole),
+                "open": OPEN,
                 "clips": [timeline(row) for row in shown],
             }
         )
