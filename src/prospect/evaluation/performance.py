@@ -17,7 +17,7 @@ from prospect.evaluation.pooling import Counts, Pooled, Rates, pooled
 from prospect.evaluation.similarity import Encoder, encoder
 from prospect.evaluation.states import Track, silenced
 from prospect.evaluation.streamed import Watching
-from prospect.streaming.recorded import happened
+from prospect.streaming.recorded import asked, happened
 
 TOLERANCE = 2  # frames: a second, at two a second
 # What every family of metrics is called in flat names.
@@ -99,6 +99,7 @@ def _video(
             "pairs": [[*p.predicted, *p.reference, round(p.score, 3), p.correct] for p in found.pairs],
             "missed": [list(each) for each in found.missed],
             "redundant": [list(each) for each in found.redundant],
+            "asked": [list(question) for question in asked(sample)],
             "happened": [list(change) for change in track.happened],
             "start": track.start,
             "steps": [[step.id, step.name] for step in (sample.task.steps if sample.task else ())],

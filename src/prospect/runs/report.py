@@ -78,6 +78,7 @@ def write_report(folder: Path) -> Path:
         name="/".join(folder.absolute().parts[-2:]),
         config=_text(folder / "config.yaml"),
         freely=report_watched.headlines(metrics),
+        freely_more=report_watched.others(metrics),
         timelines=freely,
         headlines=_headlines(metrics),
         table=_table(metrics),
@@ -168,7 +169,7 @@ def _headlines(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         found = [
             {"split": split, "name": n, "value": metrics[f"{split}/{n}"]}
             for n in HEADLINES
-            if f"{split}/{n}" in metrics and not report_watched.is_shown(f"{split}/{n}", metrics)
+            if f"{split}/{n}" in metrics and not report_watched.belongs(f"{split}/{n}", metrics)
         ]
         if found:
             return found
@@ -179,7 +180,7 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
     cells: dict[str, dict[str, Any]] = {}
     for key, value in metrics.items():
         split, name = curves.split_of(key)
-        shown = report_stream.is_in_tables(key, metrics) or report_watched.is_shown(key, metrics)
+        shown = report_stream.is_in_tables(key, metrics) or report_watched.belongs(key, metrics)
         if not name.startswith("class/") and key not in IN_HEADER and not shown:
             cells.setdefault(name, {})[split] = value
     columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]

@@ -15,6 +15,7 @@ BAR, STEP = 6, 18  # the height of a state's bar, and of the two bars of a step 
 LANE = 34
 AFTER = {"start": "in_progress", "complete": "completed"}  # what a step is at after a change that took effect
 TOLD = {"start": "start", "complete": "done"}
+KINDS = ("asked", "change", "said")  # so they follow one another at one frame
 ORDER = ("right", "other", "missed", "redundant")
 
 
@@ -39,6 +40,7 @@ def timeline(row: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": _time(row, count),
         "pictures": pictures,
         "said": said,
+        "asked": [{"x": x(frame + 0.5), "text": text} for frame, text in row.get("asked") or []],
         "utterances": [_mark(each, x) for each in utterances(row)],
         "steps": steps,
         "still": still,
@@ -109,8 +111,9 @@ def _mark(each: Mapping[str, Any], x: Axis) -> dict[str, Any]:
 def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All that was said and all changes with their times; the same needless words again and again stand once."""
     told = [each | {"kind": "said"} for each in utterances(row)] + [each | {"kind": "change"} for each in changes(row)]
+    told += [{"kind": "asked", "verdict": "asked", "true": each, "ours": each} for each in row.get("asked") or []]
     found: list[dict[str, Any]] = []
-    for each in sorted(told, key=lambda each: (_when(each), each["kind"] != "change")):
+    for each in sorted(told, key=lambda each: (_when(each), KINDS.index(each["kind"]))):
         line = {
             "kind": each["kind"],
             "verdict": each["verdict"],

@@ -54,6 +54,13 @@ MEASURES = (
 )
 
 
+# What their names begin with in metrics.json; other names below dst/ are of decisions with the truth given before.
+NAMES = (
+    *("watched/", "stream/", "dialogue/", "silent/", "dst/timing/", "dst/transition_"),
+    *("dst/joint_goal_accuracy", "dst/step_accuracy", "dst/illegal", "dst/unparsable"),
+)
+
+
 def splits(metrics: Mapping[str, Any]) -> list[str]:
     """Those that were watched."""
     return [split for split in SPLITS if f"{split}/watched/clips" in metrics]
@@ -86,13 +93,21 @@ def headlines(metrics: Mapping[str, Any]) -> Rows:
     ]
 
 
-def is_shown(key: str, metrics: Mapping[str, Any]) -> bool:
-    """Whether a number of metrics.json stands among the headlines already."""
+def belongs(key: str, metrics: Mapping[str, Any]) -> bool:
+    """Whether a number of metrics.json is one of watching freely."""
     split, _, name = key.partition("/")
-    if split not in splits(metrics):
-        return False
-    keys = {key for m in MEASURES for key in (m.key, f"{m.key}_low", f"{m.key}_high", m.silence, *dict(m.beside))}
-    return name in keys or name in ("watched/clips", "watched/frames")
+    return name.startswith(NAMES) and f"{split}/watched/clips" in metrics
+
+
+def others(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """All numbers of watching freely that are no headline, by name and split."""
+    said = {key for m in MEASURES for key in (m.key, f"{m.key}_low", f"{m.key}_high", m.silence, *dict(m.beside))}
+    rows: dict[str, dict[str, Any]] = {}
+    for key, value in metrics.items():
+        split, _, name = key.partition("/")
+        if belongs(key, metrics) and name not in said:
+            rows.setdefault(name, {})[split] = value
+    return {"splits": splits(metrics), "rows": rows}
 
 
 def groups(metrics: Mapping[str, Any], watched: Mapping[str, Rows], notes: list[str]) -> Rows:
@@ -150,6 +165,7 @@ def is_whole(row: Mapping[str, Any]) -> bool:
         and row["fps"] > 0
         and row["wrong"] >= 0
         and isinstance(row.get("thumbnails") or [], list)
+        and _fits(row.get("asked") or [], [UTTERANCE])
     )
 
 

@@ -44,6 +44,19 @@ def happened(sample: Sample) -> dict[int, Happened]:
     return found
 
 
+def asked(sample: Sample) -> list[tuple[int, str]]:
+    """What the user says, each with the number of the frame that it stands before."""
+    found: list[tuple[int, str]] = []
+    waiting: list[str] = []
+    for turn in sample.turns:
+        if turn.role == "user":
+            waiting.append(turn.text)
+        elif turn.role == "frames":
+            found += [(turn.frames.start, text) for text in waiting]
+            waiting = []
+    return found
+
+
 @dataclass(frozen=True)
 class Played:
     """Frame by frame, each with what the user said before it; from the beginning every time."""
