@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from prospect.conversation.sample import Frames, Sample, Turn
-from prospect.evaluation.footage import CLIPS, PICTURES, WORST, decided_frames, illustrated, spans, worth_a_look
+from prospect.evaluation.footage import (
+    CLIPS,
+    EDGE,
+    PICTURES,
+    WORST,
+    decided_frames,
+    illustrated,
+    pictured,
+    spans,
+    worth_a_look,
+)
+from prospect.training.thumbnails import thumbnails
 
 THRESHOLDS = {"speak": 0.5, "dst": 0.9}
 
@@ -37,6 +48,24 @@ def test_rows_name_their_frames_and_count_mistakes():
     assert [picture["at"] for picture in a["thumbnails"]] == [0, 1, 2]
     assert len(b["thumbnails"]) == PICTURES
     assert all(picture["image"].startswith("data:image/jpeg;base64,") for picture in b["thumbnails"])
+
+
+def test_clips_watched_freely_have_pictures_at_their_places_from_the_first_frame():
+    samples = [clip("a", 10, 30), *(clip(f"b{number}", 3, 1) for number in range(CLIPS + 3))]
+    rows = [
+        {"id": each.id, "first": 8, "p_speak": [0.0] * 32, "wrong": 5 * (each.id == "a")}
+        if each.id == "a"
+        else {"id": each.id, "first": 0, "p_speak": [0.0] * 4, "wrong": 0}
+        for each in samples
+    ]
+    found = pictured(rows, samples)
+    assert [{name: row[name] for name in rows[0]} for row in found] == rows
+    assert sum("thumbnails" in row for row in found) == CLIPS
+    places = [picture["at"] for picture in found[0]["thumbnails"]]
+    assert len(places) == PICTURES
+    assert [picture["image"] for picture in found[0]["thumbnails"]] == [
+        image for _, image in thumbnails(samples[0], [8 + place for place in places], EDGE)
+    ]
 
 
 def test_context_is_not_counted():

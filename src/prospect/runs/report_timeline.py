@@ -1,4 +1,4 @@
-"""One clip that was watched freely as plain geometry: utterances, states and probabilities over time, and their list."""
+"""One clip that was watched freely as plain geometry: utterances, states and probabilities over time, and a list."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def utterances(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     `verdict`: right; other, matched in time with other words; missed; redundant.
     """
-    found = [
+    found: list[dict[str, Any]] = [
         {"verdict": "right" if correct else "other", "ours": (at, text), "true": (frame, truth)}
         for at, text, frame, truth, _, correct in row["pairs"]
     ]
