@@ -153,7 +153,8 @@ class SummarizeAndDrop:
 class DSTState:
     """Begin anew with the predicted state in the system prompt, and the last `seconds` of the stream.
 
-    The state told is that before those seconds, so that what changes in them is told once, as in training.
+    The state told is that before those seconds, so that what changes in them is told once, as in training. They are
+    fewer where they would take more than half of the room that the system prompt leaves.
     """
 
     length: int | None = None
@@ -172,7 +173,7 @@ class DSTState:
         starts = [place for place in range(1, len(units)) if _opens(units[place]) and units[place].number > since]
         for start in starts:
             told = author.prompt(units[start].state)
-            if len(told.ids) + _tokens(units[start:]) <= room:
+            if 2 * _tokens(units[start:]) <= room - len(told.ids):
                 held.keep([told, *units[start:]])
                 return
         held.keep([author.prompt(author.state)])
