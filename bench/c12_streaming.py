@@ -44,7 +44,7 @@ def measure() -> list[Measured]:
 
 def full_context(length: int) -> tuple[float, float]:
     """A frame with so many tokens of context: the engine's time and DynamicCache's, in minimal loops."""
-    vlm = watcher(LONG + 512, width=384, layers=4)
+    vlm = watcher(LONG + 512, width=576, layers=4)  # as wide as SmolVLM2-256M
     minimal = Minimal(vlm, length + FRAMES)
     ours = side_by_side(engine(vlm, length), lambda: minimal.frames(length), 7)
     dynamic = side_by_side(grown(vlm, length), lambda: minimal.frames(length), 5)
