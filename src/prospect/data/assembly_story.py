@@ -38,7 +38,7 @@ Block = tuple[int, int, int, int, int]  # left, top, width, height, tone
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black")
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
-PACES = (0.4, 0.7, 1.2, 2.2)
+PACES = (0.6, 1.0, 1.7, 2.8)
 LONGEST = 40  # frames of a stage: something happens in every clip
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
