@@ -9,7 +9,9 @@ import pytest
 
 from prospect.conversation.dst import applied, said
 from prospect.data.assembly_demo import assembly101_dst_demo
-from prospect.evaluation.performance import performance
+from prospect.evaluation.dialogue import Matching, Pair
+from prospect.evaluation.performance import mistakes, performance
+from prospect.evaluation.states import Track
 from prospect.evaluation.streamed import Watching, clip_row, watched_split
 from prospect.models.stream import for_streams
 from prospect.models.tiny import tiny
@@ -101,3 +103,17 @@ def test_a_stopped_watch_goes_on_where_it_was(samples, tmp_path):
     (notes.parent / "test-0.jsonl").write_text("".join(lines[:2]) + lines[2][:40])  # killed within a line
     assert watched_split(vlm, samples, settings, NoDrop(), 3, notes) == whole
     assert [row["id"] for row in whole] == [sample.id for sample in samples]
+
+
+def pair(score: float) -> Pair:
+    return Pair((1, "a"), (2, "b"), score, 0.0)
+
+
+def test_every_mistake_counts_once():
+    start, complete, other = (3, "S1", "start"), (8, "S1", "complete"), (9, "S1", "complete")
+    found = Matching((pair(0.9), pair(0.2)), missed=((4, "x"),), redundant=((5, "y"), (6, "z")))
+    right = Track({}, (), (), [start, complete], [start, complete])
+    late = Track({}, (), (), [start, complete], [start, other])
+    assert mistakes(found, right) == 4
+    assert mistakes(found, late) == 6  # missed at its frame, and made at another
+    assert mistakes(Matching((pair(0.9),), (), ()), right) == 0

@@ -9,7 +9,7 @@ from tests.streaming.films import Given
 from prospect.conversation.dst import Transition
 from prospect.conversation.sample import Frames, Sample, Turn
 from prospect.errors import UserError
-from prospect.streaming.recorded import happened, recorded
+from prospect.streaming.recorded import asked, happened, recorded
 from prospect.streaming.stream import Happened
 
 START, COMPLETE = Transition("S1", "start"), Transition("S1", "complete")
@@ -65,3 +65,7 @@ def test_what_cannot_be_played_is_said():
         happened(Sample("clip", (Turn("assistant", ("Hello.",)), seen(0, 2))))
     with pytest.raises(UserError, match="blanked frames need the frames themselves"):
         list(recorded(Sample("clip", (seen(0, 2, blank=True),))).source)
+
+
+def test_questions_have_the_frame_that_they_stand_before():
+    assert asked(SAMPLE) == [(4, "First?"), (4, "Well?"), (7, "And now?")]  # and Bye is never heard
