@@ -59,11 +59,11 @@ def row(name: str = "clip", **more) -> dict:
 @pytest.fixture
 def page(tmp_path):
     def written(rows, metrics=METRICS) -> str:
-        with Run.start(tmp_path / "a", {}, 0) as run:
+        with Run.start(folder := tmp_path / f"run {len(list(tmp_path.iterdir()))}", {}, 0) as run:
             run.write_json("metrics.json", metrics)
             if rows is not None:
                 run.write_text("predictions/test.watched.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
-        return write_report(tmp_path / "a").read_text()
+        return write_report(folder).read_text()
 
     return written
 
@@ -109,6 +109,13 @@ def test_a_clip_is_drawn_and_listed(page):
         assert words in html
     assert html.count("<image") == 1
     assert html.index("Watched freely") < html.index("dst/exact")
+
+
+def test_decisions_with_the_truth_given_stand_below_and_are_said_to_be(page):
+    html = page([row()], METRICS | {"test/speak/threshold": 0.4321})
+    places = [html.index(words) for words in ("Watched freely", "With the truth given", ">0.4321<")]
+    assert places == sorted(places)
+    assert "With the truth given" not in page(None, {"test/speak/threshold": 0.4321})
 
 
 def test_what_was_not_watched_has_no_section(page):

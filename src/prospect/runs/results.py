@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -50,11 +50,11 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
     if decided := report_stream.decisions(metrics):
         console.print(decision_table(decided))
     if report_watched.splits(metrics):
-        console.print(watched_table(metrics))
+        console.print(watched_table(metrics, dict.fromkeys(name for each in scored.values() for name in each.headline)))
+        return
     for split, each in scored.items():
         said = "  ".join(f"{name.replace('_', ' ')} {each.metrics[name]:.3f}" for name in each.headline)
-        given = "given the truth: " if f"{split}/watched/clips" in metrics and said else ""
-        console.print(f"{split}  {given}{said}")
+        console.print(f"{split}  {said}")
 
 
 def lines(rows: list[dict[str, Any]]) -> str:
@@ -73,8 +73,11 @@ def decision_table(decided: list[dict[str, Any]]) -> Table:
     return table
 
 
-def watched_table(metrics: Mapping[str, Any]) -> Table:
-    """What the model did on its own; in brackets what one that never says anything gets."""
+def watched_table(metrics: Mapping[str, Any], headline: Iterable[str]) -> Table:
+    """What the model did on its own; in brackets what one that never says anything gets.
+
+    Below, dim, those of the headline that stand in no table: they are of decisions with the truth given before.
+    """
     there = report_watched.splits(metrics)
     table = Table("", title="watched freely", box=None)
     table.title_justify, table.header_style = "left", "dim"
@@ -84,14 +87,20 @@ def watched_table(metrics: Mapping[str, Any]) -> Table:
         cells = [_cell(metrics, split, measure) for split in reversed(there)]
         brackets = " (silence)" if measure.silence and any("(" in cell for cell in cells) else ""
         table.add_row(measure.name + brackets, *cells)
+    for name in headline:
+        if not any(report_stream.is_in_tables(f"{split}/{name}", metrics) for split in there):
+            cells = [_three(metrics.get(f"{split}/{name}")) for split in reversed(there)]
+            table.add_row(f"given the truth: {name.replace('_', ' ')}", *cells, style="dim")
     return table
 
 
 def _cell(metrics: Mapping[str, Any], split: str, measure: report_watched.Measure) -> str:
-    value, silence = (metrics.get(f"{split}/{key}") for key in (measure.key, measure.silence))
-    if value is None:
-        return ""
-    return f"{value:.3f}" if silence is None else f"({silence:.3f}) {value:.3f}"
+    value, silence = (_three(metrics.get(f"{split}/{key}")) for key in (measure.key, measure.silence))
+    return f"({silence}) {value}" if silence else value
+
+
+def _three(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def event_table(split: str, events: list[dict[str, Any]]) -> Table:
