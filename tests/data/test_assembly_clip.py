@@ -16,8 +16,8 @@ from prospect.data.assembly_story import story
 from prospect.models.words import plain_tokens
 
 PINNED = {
-    "easy": "fbe4cf6b5576a47fa9a783f09080b2308094a22280e85619a0d7ba319ca8ac2f",
-    "hard": "df53c54fa7a38268e4819be116c1c737a7f16c4e7e3fc9bad48ebd0c55dd3197",
+    "easy": "827a9a30205e579a7b5366128e1fd2dfe5beee47dca26a480009de3a6f9ed5f9",
+    "hard": "e647df671173f9dbf2777a3fc8a00f624cf529b9b46d5962bd5c220428735e02",
 }
 NEXT = {("not_started", "start"): "in_progress", ("in_progress", "complete"): "completed"}
 ORDER = {"complete": 0, "start": 1, "user": 2, "assistant": 2}

@@ -16,8 +16,8 @@ from prospect.data.assembly_presets import SPLITS
 from prospect.data.assembly_story import HOME, PARTS, SHAPES, Scene, story
 
 PINNED = {
-    "easy": "de29aa2633b450f4bae03134f528a6cbcbc6528a66ada82867f8ebcb64426316",
-    "hard": "31806031adf5efa6947de13fa1559aca4fc67c2374d16c2fe74009d99bc3ce3f",
+    "easy": "7a5798ef3ebd1e1f171e2a87bd96e6a1793d31cf55030a493b3f51afe045d712",
+    "hard": "c3b7ae84a4c2c762431101fb725df9136ac03a296337d9ecd8c3d544c61e93fb",
 }
 
 

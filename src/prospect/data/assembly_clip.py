@@ -83,11 +83,10 @@ def window(told: Story, frames: tuple[int, int], rng: Random) -> tuple[int, int]
     None starts right at or after an event, which would be a riddle.
     """
     shortest, longest = frames
-    whole, wanted = len(told.scenes), rng.randint(shortest, longest)
+    whole, wanted, last = len(told.scenes), rng.randint(shortest, longest), told.events[-1].frame
     busy = {event.frame + after for event in told.events for after in range(-1, 2)}
-    starts = [
-        frame for frame in range(1, whole - shortest + 1) if frame not in busy and _settled(told, told.scenes[frame])
-    ]
+    ahead = range(1, min(last, whole - shortest + 1))  # something is still to come
+    starts = [frame for frame in ahead if frame not in busy and _settled(told, told.scenes[frame])]
     late = [frame for frame in starts if frame >= whole - wanted]
     start = rng.choice(rng.choice((starts, late)) or starts) if starts and rng.random() < 0.5 else 0
     return start, min(whole, start + wanted)
