@@ -19,8 +19,9 @@ from prospect.runs.signatures import of_callable
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+LIVE = [line for line in LINES if line.startswith("python -m prospect.streaming.live ")]
 AUDITS = [line for line in LINES if line.startswith("python -m prospect.data.clips ")]
-SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in AUDITS]
+SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in (*AUDITS, *LIVE)]
 STEPS = ["trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 PICTURES = [*STEPS, "data.train=20", "data.val=5", "data.test=5"]
 CLIPS = [*PICTURES, "data.captions_count=20", "data.dense_count=5"]
@@ -28,8 +29,8 @@ CLIPS = [*PICTURES, "data.captions_count=20", "data.dense_count=5"]
 
 def small(line: str) -> list[str]:
     """What makes a command quick, but for what it says itself."""
-    if "resume=" in line or "run=RUN" in line or "device=meta" in line:
-        return []
+    if "resume=" in line or "run=RUN" in line or "device=meta" in line or "encode" in line:
+        return [word for word in CLIPS if "encode" in line and word.startswith("data.")]
     asked = PICTURES if "element" in line else CLIPS
     return [word for word in asked if word.partition("=")[0] not in line]
 
@@ -79,6 +80,9 @@ def test_commands_run_one_after_the_other(tmp_path):
             continue  # two billion weights from the hub
         words = words_of(line.replace("RUN", str(run)).replace("FEATURES", str(tmp_path / "features")))
         done(*words, *small(line))
+    for line in LIVE:
+        words = shlex.split(line.replace("RUN", str(run)).replace("PICTURES", str(tmp_path / "pictures" / "images")))
+        assert subprocess.run([sys.executable, *words[1:]], env=environment, timeout=120).returncode == 0
     for line in AUDITS:
         words = shlex.split(line.replace("CLIPS", str(tmp_path / "clips")).replace("FOLDER", str(tmp_path / "clips")))
         assert subprocess.run([sys.executable, *words[1:]], env=environment, timeout=60).returncode == 0
