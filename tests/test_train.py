@@ -95,9 +95,13 @@ def test_a_run_leaves_everything_in_one_folder(whole):
     assert FOLDER | {"events.json"} <= {path.name for path in whole.iterdir()}
     metrics = json.loads((whole / "metrics.json").read_text())
     keys = {f"{split}/{kind}/{name}" for split in ("val", "test") for kind in ("speak", "dst") for name in RATES}
+    freely = {"dst/transition_f1", "dst/joint_goal_accuracy", "silent/dst/joint_goal_accuracy"}
+    freely |= {f"dialogue/{name}" for name in ("precision", "recall", "f1")}
+    keys |= {f"{split}/{name}" for split in ("val", "test") for name in freely}
     assert keys | {"test/loss_dst_binary", "train/seconds", "train/steps"} <= metrics.keys()
     assert metrics["train/steps"] == 30
     assert len((whole / "predictions" / "test.jsonl").read_text().splitlines()) == 6
+    assert len((whole / "predictions" / "test.watched.jsonl").read_text().splitlines()) == 6
     facts = json.loads((whole / "run.json").read_text())
     assert facts["seed"] == 0
     assert facts["data"]["samples"] == {"train": 20, "val": 5, "test": 6}
@@ -119,6 +123,26 @@ def test_a_classification_leaves_its_own_tables(pictures):
     metrics = json.loads((pictures / "metrics.json").read_text())
     assert {"test/accuracy", "test/macro_f1", "val/accuracy", "train/seconds", "train/steps"} <= metrics.keys()
     assert len((pictures / "predictions" / "test.jsonl").read_text().splitlines()) == 20
+
+
+def test_an_evaluation_killed_while_it_watches_goes_on_clip_by_clip(whole, tmp_path):
+    words = ["evaluate.py", f"run={whole}", "watch.rows=1", "hydra.run.dir=again"]
+    command = [sys.executable, str(ROOT / words[0]), *words[1:]]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    notes, deadline = tmp_path / "again" / "watched" / "test-0.jsonl", time.monotonic() + 120
+    while not (notes.is_file() and notes.read_text().count("\n") >= 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = notes.read_text()
+    done = python("evaluate.py", f"resume={tmp_path / 'again'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert notes.read_text().startswith(before[: before.rindex("\n") + 1])
+    at_the_end = json.loads((whole / "metrics.json").read_text())
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again == {key: value for key, value in at_the_end.items() if key.startswith("test/")}
 
 
 @pytest.mark.parametrize("kind", ["whole", "pictures"])

@@ -11,6 +11,7 @@ from typing import Any
 from rich.progress import Progress
 
 from prospect.conversation.sample import Sample
+from prospect.disk import write_atomically
 from prospect.evaluation.dialogue import in_frames, window_of
 from prospect.models.vlm import VLM
 from prospect.streaming.context import Context
@@ -69,7 +70,9 @@ def watched_split(
     left = [sample for sample in samples if sample.id not in done]
     mine = share(left)
     notes.parent.mkdir(parents=True, exist_ok=True)
-    with Progress(transient=True) as progress, (notes.parent / f"{notes.name}-{rank()}.jsonl").open("a") as file:
+    own = notes.parent / f"{notes.name}-{rank()}.jsonl"
+    _cut(own)
+    with Progress(transient=True) as progress, own.open("a", encoding="utf-8") as file:
         bar = progress.add_task(f"watching {notes.name}", total=sum(map(_length, mine)))
         rows_ = []
         for row in _watched(vlm, mine, settings, context, rows, lambda: progress.advance(bar)):
@@ -115,6 +118,13 @@ def clip_row(sample: Sample, moments: Sequence[Moment], settings: WatchSettings)
         "state": moments[-1].state,
         "counts": counts,
     }
+
+
+def _cut(file: Path) -> None:
+    """A line that was not finished goes, or the next one would be written behind it."""
+    if file.is_file():
+        text = file.read_text(encoding="utf-8")
+        write_atomically(file, text[: text.rfind("\n") + 1])
 
 
 def _noted(file: Path) -> Iterable[dict[str, Any]]:
