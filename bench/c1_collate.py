@@ -7,6 +7,7 @@ the same decision points. One frame is one token, as in the longest clips that a
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import Any
 
@@ -24,6 +25,7 @@ LAYOUT = ImageLayout(384, 81, 384, split=False)
 
 
 def measure() -> list[Measured]:
+    gc.freeze()  # as training does at its start, or a collection now and then walks over all that was ever imported
     tokenizer: Any = stand_in_tokenizer()
     collate = Labels(LAYOUT, FrameLayout(LAYOUT), tokenizer.pad_token_id)
     results, times = [], {}
@@ -50,6 +52,7 @@ def measure() -> list[Measured]:
         times[length], _ = side_by_side(
             lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]), list, rounds=5
         )
+    gc.unfreeze()
     (short, fast), (long, slow) = times.items()
     exponent = math.log(slow / fast) / math.log(long / short)
     detail = f"{fast * 1e3:.0f} ms at {short:,} tokens, {slow * 1e3:.0f} ms at {long:,}"

@@ -155,9 +155,17 @@ def _place(decisions: Sequence[Decision | None], start: int, length: int, into: 
 
 
 def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Ids of texts as plain characters: `<image>` in content is seven characters, never an image slot."""
-    wanted = {"add_special_tokens": False, "split_special_tokens": True, "return_attention_mask": False}
-    return tokenizer(texts, **wanted)["input_ids"] if texts else []
+    """Ids of texts as plain characters: `<image>` in content is seven characters, never an image slot.
+
+    One by one: turns are short, and the batch call would wake threads for each conversation, in forked workers too.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    ids = [backend.encode(text, add_special_tokens=False).ids for text in texts]
+    backend.encode_special_tokens = False
+    return ids
 
 
 @lru_cache(maxsize=4096)
