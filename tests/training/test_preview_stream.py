@@ -20,7 +20,7 @@ from prospect.models.stream import for_streams
 from prospect.training.collate import Item, collator
 from prospect.training.preview import view
 from prospect.training.preview_stream import WITHIN, Sampling, labels, placed
-from prospect.training.thumbnails import data_uri, evenly, thumbnails
+from prospect.training.thumbnails import evenly, thumbnail, thumbnails
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_thumbnails_show_the_frames_that_they_name(sample):
 
 def test_small_pictures_keep_every_pixel():
     picture = Image.new("RGB", (32, 32), (7, 8, 9))
-    uri = data_uri(picture, 64)
+    uri = thumbnail(picture, 64)
     assert uri.startswith("data:image/png;base64,")
     assert list(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).getdata()) == list(picture.getdata())
 

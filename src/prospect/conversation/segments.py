@@ -18,6 +18,7 @@ from prospect.errors import UserError
 
 IGNORE = -100  # what transformers' losses skip
 CHANNELS = ("answer", "speak", "dst")  # all that can be learnt
+DECISIONS = ("speak", "dst")  # the columns wherever decisions are in an array
 
 Channel = str | None
 NAMES: tuple[Channel, ...] = (None, *CHANNELS)
@@ -80,6 +81,9 @@ class Encoded:
     def ids(self) -> list[int]:
         return self.tokens.tolist()
 
+    def count(self, token: int) -> int:
+        return int((self.tokens == token).sum())
+
     @property
     def channels(self) -> list[Channel]:
         return [NAMES[number] for number in self.numbers]
@@ -91,7 +95,7 @@ class Encoded:
 
     @cached_property
     def right(self) -> np.ndarray:
-        """What is right at each of them: (speak, dst)."""
+        """What is right at each of them, by DECISIONS."""
         pairs = [(decision.speak, decision.dst) for decision in self.decisions.values()]
         return np.array(pairs, bool).reshape(-1, 2)
 

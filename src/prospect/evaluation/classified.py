@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from prospect.evaluation.answers import answers, prompt_pictures
 from prospect.evaluation.classification import UNREADABLE, confusion, metrics
 from prospect.evaluation.scored import Scored
 from prospect.models.vlm import VLM
+from prospect.training.thumbnails import data_uri
 
 THUMBNAIL = 96  # pixels; predictions carry their picture into the report
 THUMBNAILS = 120  # how many of them, wrong ones first
@@ -53,12 +52,6 @@ def _add_thumbnails(rows: list[dict[str, Any]], samples: Sequence[Sample]) -> No
     by_interest = sorted(zip(rows, samples, strict=True), key=lambda pair: pair[0]["correct"])
     for row, sample in by_interest[:THUMBNAILS]:
         if pictures := prompt_pictures(sample):
-            row["image"] = data_uri(pictures[0].open())
-
-
-def data_uri(picture: Any) -> str:
-    picture = picture.copy()
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+            picture = pictures[0].open()  # its own copy
+            picture.thumbnail((THUMBNAIL, THUMBNAIL))
+            row["image"] = data_uri(picture)

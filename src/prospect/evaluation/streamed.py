@@ -18,7 +18,7 @@ from prospect.streaming.context import Context
 from prospect.streaming.recorded import recorded
 from prospect.streaming.stream import Moment, WatchSettings
 from prospect.streaming.watcher import watch_all
-from prospect.training.processes import gathered, rank, share
+from prospect.training.processes import gathered, rank, share, wait_for_all
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def watched_split(
     done = {row["id"]: row for file in notes.parent.glob(f"{notes.name}-*.jsonl") for row in _noted(file)}
     left = [sample for sample in samples if sample.id not in done]
     mine = share(left)
+    wait_for_all()  # a rank that reads later must not see what another has noted since: their shares would overlap
     notes.parent.mkdir(parents=True, exist_ok=True)
     own = notes.parent / f"{notes.name}-{rank()}.jsonl"
     _cut(own)

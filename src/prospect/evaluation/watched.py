@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from prospect.conversation.sample import Sample
+from prospect.conversation.segments import DECISIONS
 from prospect.data.dataset import Dataset
 from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
 from prospect.evaluation.footage import illustrated, pictured
@@ -19,7 +20,7 @@ from prospect.evaluation.streamed import Watch, watched_split
 from prospect.models.vlm import VLM
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
-from prospect.training.losses import DECISIONS, Objective
+from prospect.training.losses import Objective
 from prospect.training.stored import check_features
 from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
 

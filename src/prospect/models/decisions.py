@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.utils import ModelOutput, can_return_tuple
 
+from prospect.conversation.segments import DECISIONS
 from prospect.errors import UserError
 from prospect.models.grids import pooled, tokens_of
-from prospect.models.heads import DECISIONS, BinaryDecisions, TokenDecisions, begin, uncast
+from prospect.models.heads import BinaryDecisions, TokenDecisions, begin, uncast
 
 HEADS, HEAD = ("binary", "token", "none"), ("linear", "mlp")
 FRAMES = ("frame_pixels", "frame_features")

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-DECISIONS = ("speak", "dst")  # the columns of `decisions`
+from prospect.conversation.segments import DECISIONS
+
 # An untrained assistant should be silent: events are rare, and a loss that does not balance the classes would spend its
 # first steps on learning just that. A balanced loss undoes it within a few steps.
 PRIOR = 0.1

@@ -12,10 +12,10 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from prospect.conversation.segments import DECISIONS
 from prospect.errors import UserError
 from prospect.models.decisions import StreamModel
 from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
-from prospect.models.heads import DECISIONS
 
 if TYPE_CHECKING:
     from prospect.models.vlm import VLM

@@ -73,7 +73,7 @@ def _nothing_learnt(encoded: Encoded) -> str | None:
 
 
 def _images(vlm: VLM, sample: Sample, encoded: Encoded) -> str | None:
-    slots = encoded.ids.count(vlm.image_token_id)
+    slots = encoded.count(vlm.image_token_id)
     features = sum(vlm.images.features(picture) for picture in sample.pictures)
     features += vlm.frame_tokens * sum(len(frames) for frames in sample.frames)
     return None if slots == features else f"{slots} image tokens against {features} image features"
@@ -101,7 +101,7 @@ def _length(encoded: Encoded, limit: int) -> str | None:
 def _targets(vlm: VLM, sample: Sample, encoded: Encoded) -> str | None:
     """The learnt tokens, decoded, must be exactly the turns' texts with their end tokens."""
     decoded = [
-        vlm.tokenizer.decode(encoded.ids[start:stop], clean_up_tokenization_spaces=False)
+        vlm.tokenizer.decode(encoded.tokens[start:stop], clean_up_tokenization_spaces=False)
         for channel, start, stop in encoded.spans()
         if channel is not None
     ]

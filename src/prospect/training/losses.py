@@ -17,8 +17,6 @@ from torch import Tensor
 
 from prospect.conversation.segments import CHANNELS, IGNORE, NUMBER
 
-DECISIONS = ("speak", "dst")  # the columns of decisions
-
 Pairs = dict[str, tuple[Tensor, Tensor]]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -13,7 +11,7 @@ from PIL import Image
 
 from prospect.conversation.dst import said
 from prospect.conversation.sample import Picture, Sample, Turn
-from prospect.conversation.segments import Encoded
+from prospect.conversation.segments import NAMES, Encoded
 from prospect.conversation.stream import told
 from prospect.data.dataset import Dataset, by_kind, footage
 from prospect.errors import UserError
@@ -21,6 +19,7 @@ from prospect.models.vlm import VLM
 from prospect.training.audit import audited, parts, summary
 from prospect.training.collate import Item
 from prospect.training.preview_stream import Sampling, watched
+from prospect.training.thumbnails import data_uri
 
 WIDEST = 320  # pixels of a picture on the page
 
@@ -59,7 +58,7 @@ def _shown(vlm: VLM, sample: Sample, encoded: Encoded, limit: int, sampling: Sam
         "counts": {
             "tokens": len(encoded),
             "learnt": sum(channel is not None for channel in encoded.channels),
-            "image tokens": encoded.ids.count(vlm.image_token_id),
+            "image tokens": encoded.count(vlm.image_token_id),
             "share of context": f"{len(encoded) / limit:.1%} of {limit:,}",
         },
         "stream": watched(vlm, item, limit, sampling) if sample.frames else None,
@@ -97,15 +96,15 @@ def pieces(encoded: Encoded, vlm: VLM) -> Iterator[dict[str, Any]]:
 def _texts(encoded: Encoded, vlm: VLM, start: int, stop: int) -> Iterator[dict[str, Any]]:
     begin = start
     for end in range(start + 1, stop + 1):
-        text = str(vlm.tokenizer.decode(encoded.ids[begin:end], clean_up_tokenization_spaces=False))
+        text = str(vlm.tokenizer.decode(encoded.tokens[begin:end], clean_up_tokenization_spaces=False))
         if "\ufffd" not in text or end == stop:  # a lone byte of a longer character waits for the rest
             yield _piece(encoded, vlm, begin, end, text)
             begin = end
 
 
 def _piece(encoded: Encoded, vlm: VLM, start: int, stop: int, text: str) -> dict[str, Any]:
-    control = encoded.ids[start] in vlm.tokenizer.added_tokens_decoder
-    return {"text": text, "ids": encoded.ids[start:stop], "channel": encoded.channels[start], "control": control}
+    ids, channel = encoded.tokens[start:stop].tolist(), NAMES[encoded.numbers[start]]
+    return {"text": text, "ids": ids, "channel": channel, "control": ids[0] in vlm.tokenizer.added_tokens_decoder}
 
 
 def _turn(sample: Sample, turn: Turn) -> dict[str, Any]:
@@ -129,10 +128,4 @@ def _picture(part: Picture) -> dict[str, Any]:
         scale = max(1, WIDEST // 2 // picture.width)
         picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     picture.thumbnail((WIDEST, WIDEST))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return {
-        "image": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(),
-        "size": size,
-        "name": part.name,
-    }
+    return {"image": data_uri(picture), "size": size, "name": part.name}

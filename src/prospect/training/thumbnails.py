@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Collection, Iterator
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -18,7 +19,7 @@ def thumbnails(sample: Sample, wanted: Collection[int], edge: int) -> Iterator[t
             continue
         for frame in sorted(number for number in wanted if frames.start <= number < frames.stop):
             for picture in frames.part(frame, frame + 1).pictures():
-                yield frame, data_uri(picture, edge)
+                yield frame, thumbnail(picture, edge)
 
 
 def evenly(numbers: list[int], count: int) -> list[int]:
@@ -28,10 +29,14 @@ def evenly(numbers: list[int], count: int) -> list[int]:
     return [numbers[(2 * place + 1) * len(numbers) // (2 * count)] for place in range(count)]
 
 
-def data_uri(picture: Image.Image, edge: int) -> str:
+def thumbnail(picture: Image.Image, edge: int) -> str:
     """Drawings that fit as they are keep every pixel, larger pictures become JPEG."""
     is_small, picture = max(picture.size) <= edge, picture.convert("RGB")
     picture.thumbnail((edge, edge))
+    return data_uri(picture, "PNG", optimize=True) if is_small else data_uri(picture, "JPEG", quality=75)
+
+
+def data_uri(picture: Image.Image, kind: Literal["PNG", "JPEG"] = "PNG", **options: Any) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG" if is_small else "JPEG", **({"optimize": True} if is_small else {"quality": 75}))
-    return f"data:image/{'png' if is_small else 'jpeg'};base64," + base64.b64encode(buffer.getvalue()).decode()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
