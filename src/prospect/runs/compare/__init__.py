@@ -1,0 +1,1 @@
+"""Run folders side by side: folders → entries → groups over seeds → statistics → table, page, files."""
