@@ -229,3 +229,13 @@ def test_tokens_of_a_clip_of_300_frames(true_tokenizer, size):
     assert sum(decision.silent for decision in result.decisions.values()) == 298
     # Learnt: without the header (3 pieces, 3 and 3: D|ST|:, Ass|istant|:) and the newline.
     assert len(learnt_ids(result)) == (both - 4) + (speech - 3 - 1) + (complete - 4)
+
+
+def test_a_task_may_keep_its_state_to_itself():
+    task = Task("Build", (Step("S1", "Body"),), {"S1": "in_progress"})
+    sample = Sample("clip", (Turn("system", ("Help.",)), Turn("frames", (Frames(0, 2),))), task=task)
+    told, silent = (
+        "".join(segment.text for segment in written(replace(sample, task=each)))
+        for each in (task, replace(task, tell_state=False))
+    )
+    assert told.replace("\nState: S1:in_progress", "") == silent != told

@@ -96,10 +96,27 @@ def test_a_longer_split_begins_with_the_shorter_one(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"preset": "hard"}, {"val": 2}, {"dense": 0.3}, {"blank_images": True}]
+    "change",
+    [{"seed": 1}, {"preset": "hard"}, {"val": 2}, {"dense": 0.3}, {"blank_images": True}, {"tell_state": False}],
 )
 def test_other_settings_give_other_data(data, change):
     assert assembly101_dst_demo(**SMALL | change).fingerprint != data.fingerprint
+
+
+def test_clips_of_one_type_of_users_keep_the_captions(data):
+    talk = assembly101_dst_demo(**SMALL, user_types=["talk_more"])
+    found = {sample.meta["user_type"] for split in talk.splits.values() for sample in split}
+    assert found == {"talk_more"}
+    phases = {phase.name: {sample.meta["user_type"] for sample in phase.samples} for phase in talk.warmup}
+    assert phases == {"captions": {"caption"}, "dense": {"talk_more"}}
+    assert [sample.id for sample in talk.splits["train"]] == [
+        sample.id for sample in data.splits["train"] if sample.meta["user_type"] == "talk_more"
+    ]
+
+
+def test_a_type_of_users_that_no_clip_has():
+    with pytest.raises(UserError, match=r"data.user_types: no clip has the type chatty; there are no_talk, talk_more"):
+        assembly101_dst_demo(**SMALL, user_types=["chatty"])
 
 
 def test_without_warm_up_there_is_none(data):

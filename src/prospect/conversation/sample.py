@@ -140,11 +140,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Task:
-    """What is being done in a stream: its goal, its steps, and what each step is at when the sample begins."""
+    """What is being done in a stream: its goal, its steps, and what each step is at when the sample begins.
+
+    `tell_state=False` keeps that state out of the prompt: what was done before must then be seen in the frames.
+    """
 
     goal: str
     steps: tuple[Step, ...]
     state: State
+    tell_state: bool = True
 
 
 @dataclass(frozen=True)

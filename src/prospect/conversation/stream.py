@@ -14,9 +14,11 @@ SILENT = Decision()
 
 
 def told(task: Task) -> str:
-    """The task as the system prompt tells it: the steps by id and name, and what each is at when the sample begins."""
+    """The task as the system prompt tells it: the steps by id and name, and what each is at when the sample begins,
+    unless the task keeps that to itself."""
     steps = "".join(f"\n{step.id}: {step.name}" for step in task.steps)
-    return f"\nGoal: {task.goal}\nSteps:{steps}\nState: {said_state(task.state)}"
+    state = f"\nState: {said_state(task.state)}" if task.tell_state else ""
+    return f"\nGoal: {task.goal}\nSteps:{steps}{state}"
 
 
 def decided(sample: Sample) -> Iterator[tuple[Turn, tuple[Decision | None, ...]]]:

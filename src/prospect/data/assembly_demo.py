@@ -43,6 +43,8 @@ def assembly101_dst_demo(
     blank_images: bool = False,
     neg_frame_sampling_rate: float = 1.0,
     overlap: float = OVERLAP,
+    tell_state: bool = True,
+    user_types: list[str] | None = None,
 ) -> Dataset:
     """Draws the videos on the first call (into a cache folder unless `folder` is given), then is `assembly101_dst`.
 
@@ -65,6 +67,8 @@ def assembly101_dst_demo(
         blank_images=blank_images,
         neg_frame_sampling_rate=neg_frame_sampling_rate,
         overlap=overlap,
+        tell_state=tell_state,
+        user_types=user_types,
         warmup=warmup,
     )
     return replace(data, name=NAME)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,8 @@ def assembly101_dst(
     blank_images: bool = False,
     neg_frame_sampling_rate: float = 1.0,
     overlap: float = OVERLAP,
+    tell_state: bool = True,
+    user_types: list[str] | None = None,
     warmup: Mapping[str, float] | None = None,
     long_clip: int = LONG_CLIP,
     verify: bool = False,
@@ -64,8 +67,8 @@ def assembly101_dst(
     if not checked.clips:
         raise UserError(f"data.folder={folder}: not one clip of it can be used\n{listing(checked.findings)}")
     groups: dict[str, list[Sample]] = {name: [] for name in (*SPLITS, *shares)}
-    for clip, frames in checked.clips:
-        groups[clip.split].append(sample(clip, frames))
+    for clip, frames in of_users(checked.clips, user_types):
+        groups[clip.split].append(sample(clip, frames, tell_state))
     splits = {name: groups[name] for name in SPLITS}
     phases = tuple(Phase(name, share, groups[name]) for name, share in shares.items())
     return Dataset(
@@ -103,13 +106,22 @@ def read(
     return Audit(checked.clips, findings + checked.findings)
 
 
-def sample(clip: Clip, frames: Frames) -> Sample:
+def of_users(clips: list[tuple[Clip, Frames]], types: list[str] | None) -> list[tuple[Clip, Frames]]:
+    """Those under the named types of users. Captioned pictures, at which nothing is decided, belong to no user."""
+    there = sorted({clip.user_type for clip, _ in clips if clip.decide})
+    if unknown := [name for name in types or [] if name not in there]:
+        raise UserError(f"data.user_types: no clip has the type {unknown[0]}; there are {', '.join(there)}")
+    return [pair for pair in clips if types is None or not pair[0].decide or pair[0].user_type in types]
+
+
+def sample(clip: Clip, frames: Frames, tell_state: bool = True) -> Sample:
     placed, _ = moments(clip.events, clip.start, clip.stop)
     turns = turns_between(frames, placed, clip.decide)
     # The task is told in the system turn, so there is one wherever there is a task.
     system = clip.system if clip.system is not None else "" if clip.task else None
     opening = [] if system is None else [Turn("system", (system,))]
-    return Sample(clip.id, (*opening, *turns), clip.meta, clip.task)
+    task = clip.task and replace(clip.task, tell_state=tell_state)
+    return Sample(clip.id, (*opening, *turns), clip.meta, task)
 
 
 def _folder(key: str, given: str | None) -> Path | None:

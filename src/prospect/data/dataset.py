@@ -200,6 +200,8 @@ def _pieces(sample: Sample, digest: Callable[[Picture], str], footage_digest: Ca
     if sample.task:
         steps = [[step.id, step.name] for step in sample.task.steps]
         yield f"task {json.dumps([sample.task.goal, steps, list(sample.task.state.items())])}"
+        if not sample.task.tell_state:
+            yield "its state is not told"
     for turn in sample.turns:
         yield turn.role
         yield str(turn.learn)
