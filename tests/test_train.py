@@ -239,13 +239,21 @@ def test_two_ranks_share_one_folder_and_equal_one_process(words, tmp_path):
         assert two[key] == pytest.approx(one[key], abs=1e-5), key
 
 
-def test_missing_data_is_said_before_torch_is_imported(tmp_path):
-    command = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "data=element", "data.folder=nowhere"]
+@pytest.mark.parametrize(
+    ("words", "said", "needed"),
+    [
+        (["data=element", "data.folder=nowhere"], "nowhere: there is no such folder", "prospect.data.element_rows"),
+        ([*STREAMS, "model.path=."], "it is no model folder", "prospect.models.hub"),
+        ([*STREAMS, "model.path=nowhere"], "model.path: there is no folder nowhere", "prospect.models.hub"),
+    ],
+)
+def test_what_is_not_there_is_said_before_torch_is_imported(tmp_path, words, said, needed):
+    command = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "nowhere: there is no such folder" in done.stderr
+    assert said in done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "prospect.data.element_rows" in imported
+    assert needed in imported
     assert not {"torch", "transformers"} & imported
 
 

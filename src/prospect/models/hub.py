@@ -41,6 +41,8 @@ def bring(model: Mapping[str, Any]) -> None:
     """What a model's configuration names, brought here before torch is imported: what is missing is said at once."""
     if model.get("weights") == "pretrained" and model.get("device") != "meta":
         fetched(model["path"])
+    elif model.get("path"):
+        at_hand(model["path"])
     if model.get("tokenizer"):
         fetched(model["tokenizer"], "model.tokenizer", weights=False)
 
