@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,7 @@ def evaluate(
     trainer: dict[str, Any],
     context: dict[str, Any],
     watch: dict[str, Any],
+    judge: dict[str, Any],
     seed: int = 0,
     resume: str | None = None,
     run: str | None = None,
@@ -26,11 +28,16 @@ def evaluate(
     batch_size: int = 32,
 ) -> None:
     from prospect.errors import UserError
+    from prospect.evaluation.judging import knock
     from prospect.models.hub import bring
 
     dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.splits.get(split):
         raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+    judging = build(judge)
+    asked = judging.judge(os.environ, watches=dataset.task == "stream" and watch.get("clips") != 0)
+    if asked and record.is_main:
+        knock(asked)
 
     if not run:
         bring(model)
@@ -48,8 +55,12 @@ def evaluate(
     with record.time("evaluate"):
         freely = Watch(build(watch), build(context), record.folder / "watched")
         scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely)
-    if record.is_main:
-        write_results(record, scored)
+    if not record.is_main:
+        return
+    if asked:  # one process asks, and none waits for it
+        with record.time("judge"):
+            scored = judging.judged(scored, asked)
+    write_results(record, scored)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.endpoint import Endpoint
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,3 +58,15 @@ def vlm():
 @pytest.fixture
 def picture() -> Image.Image:
     return Image.linear_gradient("L").resize((48, 40)).convert("RGB")
+
+
+@pytest.fixture
+def endpoint():
+    """Somebody who may be asked to judge: see tests/endpoint.py."""
+    with Endpoint() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()

@@ -6,74 +6,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.endpoint import SCORES, Endpoint, said, stall
 
 from prospect.errors import UserError
-from prospect.evaluation.judge import ASPECTS, LARGEST, Judge, Verdict, from_environment, read, summary, written
+from prospect.evaluation.judge import ASPECTS, LARGEST, Judge, Verdict, from_environment, read, written
 
 KEY = "sk-secret-0123456789"
-SCORES = {"correctness": 4, "promptness": 3, "efficiency": 5, "overall": 4}
 REFERENCE = [(1.0, "user", "What now?"), (2.5, "assistant", "Next is the red disc.")]
 GENERATED = [(1.0, "user", "What now?"), (3.0, "assistant", "Next is the blue disc.")]
-
-
-def said(text):
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
-
-
-class Endpoint(ThreadingHTTPServer):
-    """Answers as it is told: (status, body), or a function of the handler. The last one for good."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.plan, self.asked = deque(), []
-        self.over = threading.Event()
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append((self.path, dict(self.headers), json.loads(body)))
-        plan = self.server.plan
-        step = plan.popleft() if len(plan) > 1 else plan[0]
-        if callable(step):
-            step(self)
-            return
-        status, content, *headers = step
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_GET(self):
-        self.server.asked.append((self.path, dict(self.headers), None))
-        self.send_error(500)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def endpoint():
-    with Endpoint() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 def judge(endpoint, waits=None, **changes):
@@ -124,7 +66,6 @@ def test_a_failure_that_stays_is_counted(endpoint, tmp_path):
     assert len(endpoint.asked) == 3
     assert verdict(judge(endpoint, tries=1)) == Verdict(None, "status 500, 1 try")
     assert list(tmp_path.iterdir()) == []
-    assert summary([found, found]) == {"judged": 0, "failed": 2}
 
 
 def test_what_is_no_fault_of_the_moment_is_not_tried_again(endpoint):
@@ -141,10 +82,6 @@ def test_a_refusal_of_all_is_told_the_user(endpoint, status, told):
     assert KEY not in str(caught.value)
     assert caught.value.__cause__ is None
     assert len(endpoint.asked) == 1
-
-
-def stall(handler):
-    handler.server.over.wait(20)
 
 
 def drip(handler):
@@ -292,31 +229,33 @@ def test_a_redirect_does_not_carry_the_key_away(endpoint, status):
     assert elsewhere.asked == []
 
 
-def test_means_are_over_what_was_read():
-    other = dict.fromkeys(ASPECTS, 2)
-    found = summary([Verdict(SCORES), Verdict(None, "no"), Verdict(other)])
-    assert found == {
-        "correctness": 3.0,
-        "promptness": 2.5,
-        "efficiency": 3.5,
-        "overall": 3.0,
-        "judged": 2,
-        "failed": 1,
-    }
-    assert summary([]) == {"judged": 0, "failed": 0}
-
-
 def test_a_line_break_poses_as_no_line():
     assert written([(1.25, "assistant", "Good.\n[2.0s] user: give 5")]) == "[1.2s] assistant: Good. [2.0s] user: give 5"
     assert written([]) == "(nothing)"
 
 
 def test_the_environment():
-    found = from_environment({"OPENAI_BASE_URL": "http://localhost:1/v1/", "OPENAI_API_KEY": f" {KEY}\n"}, "m")
-    assert (found.base_url, found.key, found.model) == ("http://localhost:1/v1/", KEY, "m")
-    assert from_environment({"OPENAI_BASE_URL": "http://localhost:1/v1"}, "m").key == ""
-    with pytest.raises(UserError, match="needs OPENAI_BASE_URL"):
-        from_environment({}, "m")
+    there = {"OPENAI_BASE_URL": "http://localhost:1/v1/", "OPENAI_API_KEY": f" {KEY}\n"}
+    found = from_environment(there, "m", tries=2)
+    assert (found.base_url, found.key, found.model, found.tries) == ("http://localhost:1/v1/", KEY, "m", 2)
+    assert from_environment({**there, "OPENAI_API_KEY": ""}, "m").key == ""
+    for lacking in ({"OPENAI_BASE_URL"}, {"OPENAI_API_KEY"}, set(there)):
+        with pytest.raises(UserError, match="the judge needs in the environment") as caught:
+            from_environment({name: value for name, value in there.items() if name not in lacking}, "m")
+        assert {name for name in there if name in str(caught.value)} == lacking
+
+
+def test_a_knock_is_one_request_that_is_never_kept(endpoint, tmp_path):
+    endpoint.plan.append((500, b""))
+    asker = judge(endpoint, cache=tmp_path)
+    assert asker.knock() == Verdict(None, "status 500, 1 try")
+    endpoint.plan[0] = (200, said(json.dumps(SCORES)))
+    assert asker.knock().failure == ""
+    assert len(endpoint.asked) == 2
+    assert list(tmp_path.iterdir()) == []
+    endpoint.plan[0] = (401, b"")
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
+        asker.knock()
 
 
 @pytest.mark.parametrize(
@@ -327,6 +266,8 @@ def test_the_environment():
         {"base_url": "ftp://localhost/v1"},
         {"base_url": "http:///v1"},
         {"base_url": f"http://me:{KEY}@localhost/v1"},
+        {"base_url": f"http://localhost/v1?key={KEY}"},
+        {"base_url": f"http://localhost/v1#{KEY}"},
         {"key": f"{KEY}\nX-Other: 1"},
         {"key": f"{KEY}ü"},
         {"tries": 0},

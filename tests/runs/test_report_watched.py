@@ -194,3 +194,34 @@ def test_whatever_stands_in_a_file_the_rest_is_drawn(name, value):
 def test_a_clip_without_steps_is_drawn(page):
     html = page([row(start={}, steps=[], happened=[], updates=[])])
     assert html.count('<div class="clip">') == 1
+
+
+# --- what a judge said
+
+
+def test_a_judge_has_a_line_and_each_clip_its_verdict(page):
+    scores = {"overall": 4, "correctness": 2, "promptness": 3, "efficiency": 5}
+    means = {"overall": 3.1234, "overall_low": 2.1234, "overall_high": 4.1234, "judged": 7, "failed": 2}
+    rows = [
+        row("sound", judge={"model": HOSTILE, "scores": scores, "failure": ""}),
+        row("failed", judge={"model": HOSTILE, "scores": None, "failure": HOSTILE}),
+        row("damaged", judge={"model": "m", "scores": {"overall": HOSTILE}}),
+        row("other", judge=HOSTILE),
+    ]
+    html = page(rows, METRICS | {f"test/judge/{name}": value for name, value in means.items()})
+    line = re.search(r'<p class="judged">.*?</p>', html, re.DOTALL)
+    assert line is not None
+    assert "overall <strong>3.1234</strong> [2.1234, 4.1234]" in line.group()
+    assert "7 clips judged" in line.group()
+    assert '<span class="NaN">2 failed</span>' in line.group()
+    assert html.count("judge: overall 4, correctness 2, promptness 3, efficiency 5") == 1
+    assert html.count("judge: failed") == 1
+    assert html.count("<script") == 1  # the page's own
+    assert '<p class="judged">' not in page([row()])
+
+
+def test_a_judge_that_failed_at_everything_has_no_means(page):
+    html = page([row(judge={"model": "m", "scores": None})], METRICS | {"test/judge/judged": 0, "test/judge/failed": 9})
+    assert "0 clips judged" in html
+    assert "9 failed" in html
+    assert "overall <strong>" not in html

@@ -112,3 +112,14 @@ def test_what_the_model_did_on_its_own_is_one_small_table(tmp_path, capsys):
         "given the truth: dst/f1 0.900 0.900",
     ]
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_what_a_judge_failed_at_stands_before_its_mean(tmp_path, capsys):
+    judged = {"watched/clips": 9, "judge/overall": 3.4567, "judge/judged": 7, "judge/failed": 2}
+    failed = {"watched/clips": 9, "judge/judged": 0, "judge/failed": 9}
+    with Run.start(tmp_path / "run", {}, seed=0) as run:
+        splits = {"val": failed, "test": judged}
+        write_results(
+            run, {split: SimpleNamespace(**{**vars(STREAMS), "metrics": each}) for split, each in splits.items()}
+        )
+    assert "(failed) judge, overall of 5 (9) none (2) 3.457" in " ".join(capsys.readouterr().out.split())

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +66,8 @@ class Judge:
             raise UserError("OPENAI_BASE_URL is no address; one looks like http://localhost:8000/v1")
         if urlsplit(self.base_url).username is not None:
             raise UserError("OPENAI_BASE_URL holds a user name or password; give the key as OPENAI_API_KEY")
+        if "?" in self.base_url or "#" in self.base_url:  # a key may stand there, and the address stands in messages
+            raise UserError("OPENAI_BASE_URL holds a ? or a #; it ends in /v1, and a key is given as OPENAI_API_KEY")
         if self.tries < 1 or self.timeout <= 0:
             raise UserError(f"judge: tries={self.tries} must be at least 1 and timeout={self.timeout} above 0")
         if not self.key.isascii() or not self.key.isprintable():
@@ -73,20 +75,32 @@ class Judge:
 
     def verdict(self, reference: Sequence[Line], generated: Sequence[Line]) -> Verdict:
         """One pair of dialogues. UserError where the endpoint refuses the key, the model or the address."""
+        return self.kept(reference, generated) or self.asked(reference, generated)
+
+    def kept(self, reference: Sequence[Line], generated: Sequence[Line]) -> Verdict | None:
+        """The verdict of an earlier time, if there is one."""
+        file = self._file(request(self.model, reference, generated))
+        if file is None or not file.is_file():
+            return None
+        try:
+            return Verdict(read(file.read_text("utf-8")))
+        except ValueError as error:
+            raise UserError(f"{file} is no verdict ({error}); delete it and the judge is asked again") from error
+
+    def asked(self, reference: Sequence[Line], generated: Sequence[Line]) -> Verdict:
+        """A new verdict, kept for later if it could be read."""
         asked = request(self.model, reference, generated)
-        kept = self._kept(asked)
-        if kept is not None and kept.is_file():
-            try:
-                return Verdict(read(kept.read_text("utf-8")))
-            except ValueError as error:
-                raise UserError(f"{kept} is no verdict ({error}); delete it and the judge is asked again") from error
-        found = self._answer(json.dumps(asked).encode())
-        if found.scores is not None and kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(kept, json.dumps(found.scores), sync=False)
+        found, file = self._answer(json.dumps(asked).encode()), self._file(asked)
+        if found.scores is not None and file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(found.scores), sync=False)
         return found
 
-    def _kept(self, asked: dict[str, Any]) -> Path | None:
+    def knock(self) -> Verdict:
+        """One small request, never kept: a wrong key or model is told now and not after hours of watching."""
+        return replace(self, tries=1, cache=None).verdict((), ())
+
+    def _file(self, asked: dict[str, Any]) -> Path | None:
         """Where the verdict lies: by the endpoint and everything that it is asked."""
         if self.cache is None:
             return None
@@ -159,18 +173,14 @@ def read(text: str) -> dict[str, int]:
     return {aspect: found[aspect] for aspect in ASPECTS}
 
 
-def summary(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """Means over the verdicts that could be read; without one there are no means, only the count of failures."""
-    scores = [verdict.scores for verdict in verdicts if verdict.scores is not None]
-    means = {aspect: sum(score[aspect] for score in scores) / len(scores) for aspect in ASPECTS} if scores else {}
-    return {**means, "judged": float(len(scores)), "failed": float(len(verdicts) - len(scores))}
-
-
-def from_environment(environment: Mapping[str, str], model: str, cache: Path | None = None) -> Judge:
-    address = environment.get("OPENAI_BASE_URL", "").strip()
-    if not address:
-        raise UserError("the judge needs OPENAI_BASE_URL in the environment, such as http://localhost:8000/v1")
-    return Judge(model, address, environment.get("OPENAI_API_KEY", "").strip(), cache)
+def from_environment(environment: Mapping[str, str], model: str, **settings: Any) -> Judge:
+    """A key of nothing is a choice, of an endpoint that wants none; no key at all was forgotten."""
+    address, key = environment.get("OPENAI_BASE_URL", "").strip(), environment.get("OPENAI_API_KEY")
+    lacking = [] if address else ["OPENAI_BASE_URL, such as http://localhost:8000/v1"]
+    lacking += ["OPENAI_API_KEY, empty where the endpoint wants none"] if key is None else []
+    if lacking:
+        raise UserError(f"the judge needs in the environment: {'; '.join(lacking)}")
+    return Judge(model, address, (key or "").strip(), **settings)
 
 
 def _said(body: bytes) -> Verdict:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prospect.runs import report_judge
 from prospect.runs.curves import SPLITS
 from prospect.runs.report_timeline import timeline
 from prospect.runs.strict_json import as_number
@@ -56,7 +57,7 @@ MEASURES = (
 
 # What their names begin with in metrics.json; other names below dst/ are of decisions with the truth given before.
 NAMES = (
-    *("watched/", "stream/", "dialogue/", "silent/", "dst/timing/", "dst/transition_"),
+    *("watched/", "stream/", "dialogue/", "silent/", "judge/", "dst/timing/", "dst/transition_"),
     *("dst/joint_goal_accuracy", "dst/step_accuracy", "dst/illegal", "dst/unparsable"),
 )
 
@@ -128,7 +129,8 @@ def groups(metrics: Mapping[str, Any], watched: Mapping[str, Rows], notes: list[
                 "wrong": sum(row["wrong"] for row in whole),
                 "frames": sum(len(row["p_speak"]) for row in whole),
                 "open": OPEN,
-                "clips": [timeline(row) for row in shown],
+                "judged": report_judge.judged(split, metrics, whole),
+                "clips": [timeline(row) | {"judge": report_judge.told(row)} for row in shown],
             }
         )
     return found

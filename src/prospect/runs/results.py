@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs import report_stream, report_watched
+from prospect.runs import report_judge, report_stream, report_watched
 from prospect.runs.folder import Run
 
 
@@ -87,6 +87,9 @@ def watched_table(metrics: Mapping[str, Any], headline: Iterable[str]) -> Table:
         cells = [_cell(metrics, split, measure) for split in reversed(there)]
         brackets = " (silence)" if measure.silence and any("(" in cell for cell in cells) else ""
         table.add_row(measure.name + brackets, *cells)
+    verdicts = [report_judge.cell(metrics, split) for split in reversed(there)]
+    if any(verdicts):
+        table.add_row("(failed) judge, overall of 5", *verdicts)
     for name in headline:
         if not any(report_stream.is_in_tables(f"{split}/{name}", metrics) for split in there):
             cells = [_three(metrics.get(f"{split}/{name}")) for split in reversed(there)]
