@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.endpoint import SCORES, said, stall
 
+from prospect.evaluation import thresholds
+
 ROOT = Path(__file__).parent.parent
 KEY = "zq7Kx9v"  # shorter than what is struck out of texts: where it doesn't stand, it has never been
 CLIPS = ["data.train=4", "data.val=2", "data.test=5", "data.captions=0", "data.dense=0"]
@@ -70,6 +72,7 @@ def test_a_judge_that_fails_stalls_and_talks_nonsense(run, endpoint, tmp_path):
     assert len(list((tmp_path / "cache" / "judge").iterdir())) == 2
     assert [path for path in left if KEY.encode() in path.read_bytes() or KEY in path.name] == []
     assert KEY not in done.stdout + done.stderr
+    assert json_of(tmp_path / "again" / "thresholds.json") == json_of(run / "thresholds.json")
 
     endpoint.plan.clear()
     endpoint.plan.append(good)
@@ -96,3 +99,18 @@ def test_what_the_judge_lacks_is_said_before_anything_is_watched(run, endpoint, 
     assert len(endpoint.asked) == 1
     assert not (tmp_path / "refused" / "watched").exists()
     assert [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+
+
+def test_thresholds_follow_from_what_is_stored(run, tmp_path):
+    found, metrics = json_of(run / "thresholds.json"), json_of(run / "metrics.json")
+    for name, each in found["decisions"].items():
+        assert set(each["splits"]) == {"val", "test"}
+        for split, at in each["splits"].items():
+            assert {rate: at[rate] for rate in ("precision", "recall", "f1", "ap")} == {
+                rate: metrics[f"{split}/{name}/{rate}"] for rate in ("precision", "recall", "f1", "ap")
+            }
+            assert metrics[f"{split}/{name}/threshold"] == each["threshold"]
+        assert max(each["splits"]["val"]["curve"]["f1"]) == pytest.approx(each["splits"]["val"]["f1"], abs=1e-6)
+    assert thresholds.main([str(run), "--json", str(tmp_path / "new.json")]) == 0
+    assert json_of(tmp_path / "new.json") == found
+    assert (run / "report.html").read_text().count('<line class="mark c-val"') == 2

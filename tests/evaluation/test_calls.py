@@ -1,5 +1,4 @@
-"""Claims: hits within a tolerance equal trying everything; average precision's interval is that of repeated videos; a
-sweep from probabilities equals counting at each threshold."""
+"""Claims: hits within a tolerance equal trying everything; average precision's interval is that of repeated videos."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prospect.evaluation import decisions
-from prospect.evaluation.calls import chosen_threshold, counts, hits_within, pooled_precision, rates, swept
+from prospect.evaluation.calls import counts, hits_within, pooled_precision, rates
 from prospect.evaluation.pooling import drawn, micro, pooled
 
 frames = st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=20)
@@ -106,25 +105,3 @@ def test_average_precision_of_an_oracle_and_of_nothing():
     for videos in ([], [(labels[:0], np.zeros(0))], [(labels[:1], np.ones(1))]):
         nothing = pooled_precision(videos)
         assert (nothing.micro, nothing.macro, nothing.low, nothing.high) == (0, 0, 0, 0)
-
-
-@given(st.lists(frames, max_size=4), st.integers(0, 3))
-@settings(max_examples=50, deadline=None)
-def test_a_sweep_equals_counting_at_each_threshold(cases, tolerance):
-    videos = [arrays(case) for case in cases]
-    thresholds = [-0.1, 0.3, 0.5, 1.0]
-    rows = swept(videos, thresholds, tolerance)
-    assert [row["threshold"] for row in rows] == thresholds
-    for row in rows:
-        wanted = micro([counts(labels, scores > row["threshold"], tolerance) for labels, scores in videos], rates)
-        if sum(len(labels) for labels, _ in videos):
-            assert row == pytest.approx({"threshold": row["threshold"], **wanted})
-        assert all(isfinite(value) for value in row.values())
-
-
-def test_the_threshold_is_chosen_over_all_videos():
-    videos = [(np.array([False, True]), np.array([0.2, 0.9])), (np.array([False, True]), np.array([0.4, 0.8]))]
-    assert chosen_threshold(videos) == pytest.approx(0.6)
-    assert chosen_threshold([]) == 0.5
-    best = max(swept(videos, np.linspace(0, 1, 101), 0), key=lambda row: row["f1"])
-    assert best["f1"] == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prospect.evaluation.thresholds import sweep
 from prospect.runs.curves import HEIGHT
 from prospect.runs.folder import Run
 from prospect.runs.report import write_report
@@ -115,10 +116,15 @@ cases = st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_s
 )
 
 
+def thresholds(rows, theta: float = 0.5) -> dict:
+    """What an evaluation writes of these rows."""
+    return json.loads(json.dumps(sweep({"test": rows}, {"speak": theta, "dst": 0.5})))
+
+
 def swept(case):
     at = [place for place, (label, _) in enumerate(case) if label]
     found = {"at": at, "p": [score / 10 for _, score in case]}
-    return sweeps({}, {"test": [row(speak=found)]})[:2]
+    return sweeps(thresholds([row(speak=found)]), [])[:2]
 
 
 @given(cases, st.integers(0, 200))
@@ -129,34 +135,67 @@ def test_f1_over_the_threshold_equals_counting(case, part):
     left = [value for at, value in line.points if at <= threshold]
     called = [score / 10 > threshold for _, score in case]
     hits = sum(yes and label for yes, (label, _) in zip(called, case, strict=True))
-    assert left[-1] == pytest.approx(2 * hits / (sum(called) + sum(label for label, _ in case)))
+    assert left[-1] == pytest.approx(2 * hits / (sum(called) + sum(label for label, _ in case)), abs=1e-6)
     assert [at for at, _ in line.points] == sorted(at for at, _ in line.points)
 
 
 @given(cases)
 def test_precision_over_recall_equals_counting(case):
+    """At every score that some threshold calls: none calls a score of 0."""
     (line,) = swept(case)[0].lines
     expected = set()
-    for least in {score for _, score in case}:
+    for least in {score for _, score in case if score}:
         labels = [label for label, score in case if score >= least]
-        expected.add((sum(labels) / sum(label for label, _ in case), sum(labels) / len(labels)))
+        of = sum(label for label, _ in case)
+        expected.add((round(sum(labels) / of, 6), round(sum(labels) / len(labels), 6)))
     assert set(line.points[1:]) == expected
-    assert line.points[0] == (0.0, line.points[1][1])
+    assert not line.points or line.points[0] == (0.0, line.points[1][1])
 
 
-def test_the_chosen_threshold_is_marked():
-    recall, f1, *_ = sweeps(METRICS, {"test": [row()]})
-    threshold = METRICS["test/speak/threshold"]
-    assert f1.marks == [("test", threshold)]
-    assert f1.lines[0].dots == [(X(threshold), Y(METRICS["test/speak/f1"]))]
-    assert recall.lines[0].dots == [(X(METRICS["test/speak/recall"]), Y(METRICS["test/speak/precision"]))]
-    assert (recall.lines[0].value, f1.lines[0].value) == (METRICS["test/speak/ap"], METRICS["test/speak/f1"])
+def test_the_chosen_threshold_is_marked_on_every_split():
+    found = json.loads(json.dumps(sweep({"test": [row()], "val": [row()]}, {"speak": 0.94, "dst": 0.5})))
+    recall, f1, *_ = sweeps(found, [])
+    assert f1.marks == [("val", 0.94), ("test", 0.94)]
+    for line in f1.lines:
+        assert line.dots == [(X(0.94), Y(2 / 3))]  # one of two events, and no false alarm
+    for line in recall.lines:
+        assert line.dots == [(X(0.5), Y(1))]
+    assert f1.lines[0].value == pytest.approx(2 / 3)
+    assert recall.lines[0].value == found["decisions"]["speak"]["splits"]["val"]["ap"]
 
 
 def test_a_split_without_events_has_no_sweep():
     quiet = {"at": [], "p": [0.5, 0.5, 0.5, 0.5]}
-    assert sweeps({}, {"test": [row(speak=quiet, dst=quiet)]}) == []
+    assert sweeps(thresholds([row(speak=quiet, dst=quiet)]), []) == []
+    assert sweeps({}, []) == []
     assert Y(1) < Y(0) <= HEIGHT
+
+
+def test_a_damaged_sweep_is_left_out_and_said():
+    whole = thresholds([row()])
+    assert len(sweeps(whole, [])) == 4
+    for damage in (
+        lambda found: found.pop("threshold"),
+        lambda found: found["splits"]["test"].pop("ap"),
+        lambda found: found["splits"].update(test=HOSTILE),
+        lambda found: found["splits"]["test"]["curve"].update(theta=[0.0]),
+        lambda found: found["splits"]["test"]["curve"].update(f1=[HOSTILE] * 5),
+        lambda found: found["splits"]["test"]["curve"].pop("recall"),
+        lambda found: found.update(threshold=float("nan")),
+    ):
+        broken, notes = json.loads(json.dumps(whole)), []
+        damage(broken["decisions"]["speak"])
+        assert [chart.name.split(":")[0] for chart in sweeps(broken, notes)] == ["dst", "dst"]
+        assert notes == ["thresholds.json: speak is damaged and was left out."]
+
+
+def test_the_page_draws_them(tmp_path):
+    with Run.start(tmp_path / "a", {}, 0) as run:
+        run.write_text("thresholds.json", json.dumps(thresholds([row()])))
+    html = write_report(tmp_path / "a").read_text()
+    assert "Decisions at every threshold" in html
+    assert "speak: F1 over θ" in html
+    assert html.count('<line class="mark c-test"') == 2
 
 
 # --- clips

@@ -18,6 +18,7 @@ SCORED = SimpleNamespace(
     confusion={"labels": ["fire", "wood"], "columns": ["fire", "wood", "(none)"], "matrix": [[7, 0, 1], [0, 8, 0]]},
     events=None,
     watched=None,
+    thresholds=None,
 )
 EVENTS = [
     {"decision": "speak", "kind": "next", "called": 40, "of": 50, "recall": 0.8},
@@ -30,6 +31,7 @@ STREAMS = SimpleNamespace(
     confusion=None,
     events=EVENTS,
     watched=None,
+    thresholds=None,
 )
 
 

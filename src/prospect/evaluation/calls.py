@@ -1,4 +1,4 @@
-"""Decisions over frames of many videos: frame-exact, within a tolerance, and swept over thresholds."""
+"""Decisions over frames of many videos: frame-exact and within a tolerance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prospect.evaluation.decisions import average_precision, best_threshold
+from prospect.evaluation.decisions import average_precision
 from prospect.evaluation.pooling import DRAWS, LEVEL, Counts, Pooled, drawn, interval, share
 
 Video = tuple[np.ndarray, np.ndarray]  # (frames,) labels, (frames,) probabilities
@@ -79,22 +79,3 @@ def _weighted(weights: np.ndarray, hit: np.ndarray, last: np.ndarray) -> float:
     if not hits[-1]:
         return float("nan")
     return float((np.diff(hits, prepend=0) / hits[-1] * np.nan_to_num(share(hits, calls))).sum())
-
-
-def swept(videos: Sequence[Video], thresholds: Sequence[float], tolerance: int) -> list[dict[str, float]]:
-    """Pooled rates at every threshold, from stored probabilities: scores above it are calls."""
-    rows = []
-    for threshold in thresholds:
-        seen = [counts(labels, scores > threshold, tolerance) for labels, scores in videos]
-        total = {key: float(sum(video[key] for video in seen)) for key in counts(np.zeros(0), np.zeros(0), 0)}
-        found = {name: float(np.nan_to_num(value)) for name, value in rates(total).items()}
-        rows.append({"threshold": float(threshold), **found})
-    return rows
-
-
-def chosen_threshold(videos: Sequence[Video]) -> float:
-    """The threshold of the best frame-exact F1 over all videos together. One half where there is no video."""
-    if not videos:
-        return 0.5
-    labels, scores = (np.concatenate(column) for column in zip(*videos, strict=True))
-    return best_threshold(labels.astype(bool), scores)

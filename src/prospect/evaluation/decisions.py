@@ -33,13 +33,14 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The threshold of the best F1: scores above it mean yes. Of a plateau its middle, which carries over best."""
+    """The threshold of the best F1, from 0 on: scores above it mean yes. Of a plateau its middle, which carries over
+    best."""
     if not labels.any():
         return float(scores.max(initial=0.0))  # no event: yes to nothing
     hits, calls, values = _curve(labels, scores)
-    f1 = 2 * hits / (calls + labels.sum())
+    f1 = np.where(values > 0, 2 * hits / (calls + labels.sum()), 0)  # a score of 0 is never a yes
     best = int(f1.argmax())
-    below = values[best + 1] if best + 1 < len(values) else 0.0 if values[best] > 0 else values[best] - 1
+    below = values[best + 1] if best + 1 < len(values) else 0.0
     return float((values[best] + below) / 2)
 
 

@@ -11,7 +11,8 @@ class Scored:
     """Metrics by flat name, the names that say it all, a row a sample, and the table that shows where it goes wrong.
 
     `confusion` is {labels, columns, matrix} of a classification; `events` has a row for every kind of event of streams,
-    `watched` one for every clip that the model watched on its own.
+    `watched` one for every clip that the model watched on its own, `thresholds` what every threshold of the decisions
+    gives, on val and on this split: see evaluation/thresholds.py.
     """
 
     metrics: dict[str, float]
@@ -20,3 +21,4 @@ class Scored:
     confusion: dict[str, Any] | None = None
     events: list[dict[str, Any]] | None = None
     watched: list[dict[str, Any]] | None = None
+    thresholds: dict[str, Any] | None = None

@@ -12,11 +12,12 @@ import numpy as np
 from prospect.conversation.sample import Sample
 from prospect.conversation.segments import DECISIONS
 from prospect.data.dataset import Dataset
-from prospect.evaluation.decisions import METRICS, average_precision, best_threshold, rates, recall_by_kind
+from prospect.evaluation.decisions import METRICS, average_precision, rates, recall_by_kind
 from prospect.evaluation.footage import illustrated, pictured
 from prospect.evaluation.performance import performance
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch, watched_split
+from prospect.evaluation.thresholds import DIGITS, HALF, chosen, sweep
 from prospect.models.vlm import VLM
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
@@ -24,7 +25,6 @@ from prospect.training.losses import Objective
 from prospect.training.stored import check_features
 from prospect.training.teacher_forced import Decided, TeacherForced, teacher_forced
 
-HALF = 0.5
 HEADLINE = ("speak/f1", "dst/f1", "dst/exact", "speak/token_accuracy")
 
 
@@ -46,10 +46,12 @@ def scores(
         items = encoded_split(vlm, data.splits[split], f"{data.name}/{split}", max_length, data.overlap)
         samples[split] = [item.sample for item in items]
         seen[split] = teacher_forced(vlm.model, collate, objective, items, batch_size)
-    thresholds = chosen(seen["val"].decided) if "val" in seen else dict.fromkeys(DECISIONS, HALF)
+    stored = {split: predictions(each.decided) for split, each in seen.items()}
+    thresholds = chosen(stored)
+    curves = sweep(stored, thresholds)
     found = {split: scored(seen[split], thresholds) for split in splits}
     found = {
-        split: replace(each, predictions=illustrated(each.predictions, samples[split], thresholds))
+        split: replace(each, predictions=illustrated(each.predictions, samples[split], thresholds), thresholds=curves)
         for split, each in found.items()
     }
     if watch is None or watch.how.clips == 0:
@@ -83,10 +85,6 @@ def progress(seen: TeacherForced) -> dict[str, float]:
         return {}
     found = decision_metrics(seen.decided, dict.fromkeys(DECISIONS, HALF))
     return {name: value for name, value in found.items() if name.rsplit("/", 1)[1] in METRICS}
-
-
-def chosen(decided: Decided) -> dict[str, float]:
-    return {name: best_threshold(*_column(decided, number)) for number, name in enumerate(DECISIONS)}
 
 
 def decision_metrics(decided: Decided, thresholds: dict[str, float]) -> dict[str, float]:
@@ -130,7 +128,7 @@ def predictions(decided: Decided) -> list[dict[str, Any]]:
             labels, scores_ = _column(decided, number)
             row[decision] = {
                 "at": np.flatnonzero(labels[frames]).tolist(),
-                "p": [round(float(p), 4) for p in scores_[frames]],
+                "p": scores_[frames].tolist(),
             }
         row["events"] = [[place, kind] for place, index in enumerate(frames) for kind in decided.kinds[index]]
         rows.append(row)
@@ -138,5 +136,6 @@ def predictions(decided: Decided) -> list[dict[str, Any]]:
 
 
 def _column(decided: Decided, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities of one kind of decision."""
-    return decided.labels[:, number], 1 / (1 + np.exp(-decided.logits[:, number].astype(np.float64)))
+    """Labels and probabilities of one kind of decision, with the digits that are stored: what is scored can be read."""
+    probabilities = 1 / (1 + np.exp(-decided.logits[:, number].astype(np.float64)))
+    return decided.labels[:, number], np.round(probabilities, DIGITS)

@@ -90,7 +90,7 @@ def write_report(folder: Path) -> Path:
         answers=report_answers.galleries(answers),
         decisions=report_stream.decisions(metrics),
         events=report_stream.events(metrics, _json(folder / "events.json", notes)),
-        sweeps=report_stream.sweeps(metrics, watched),
+        sweeps=report_stream.sweeps(_json(folder / "thresholds.json", notes), notes),
         clips=report_clips.clips(metrics, watched),
         notes=notes,
         script=Markup(script),  # our own file, without data in it

@@ -1,6 +1,6 @@
 """What a report shows of streams: decisions with their thresholds, rates by kind of event, sweeps, clips over time.
 
-All of it is read from numbers that a run left: metrics.json, events.json, and the probabilities in predictions/.
+All of it is read from numbers that a run left: metrics.json, events.json, thresholds.json, and predictions/.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from prospect.runs.curves import (
     split_of,
     thinned,
 )
-from prospect.runs.strict_json import as_number
 
 DECISIONS = ("speak", "dst")
+CURVE = ("theta", "precision", "recall", "f1")
 RATES = ("precision", "recall", "f1", "ap", "balanced_accuracy", "false_alarms", "threshold")
 FALSE_ALARM = "false alarm"
 
@@ -113,66 +113,69 @@ def is_in_tables(key: str, metrics: Mapping[str, Any]) -> bool:
 # --- what other thresholds would give ---------------------------------------------------------------------------------
 
 
-def sweeps(metrics: Mapping[str, Any], watched: Mapping[str, Rows]) -> list[Chart]:
+def sweeps(thresholds: Mapping[str, Any], notes: list[str]) -> list[Chart]:
     """Precision over recall with the average precision, and F1 over the threshold, with the chosen one."""
     drawn = []
-    for name in DECISIONS:
-        swept = {split: found for split, rows in watched.items() if (found := _swept(rows, name))}
-        if not swept:
+    for name, found in (thresholds.get("decisions") or {}).items():
+        if not _is_swept(found):
+            notes.append(f"thresholds.json: {name} is damaged and was left out.")
             continue
-        rate = {
-            split: {key: as_number(metrics.get(f"{split}/{name}/{key}")) for key in RATES} for split in reversed(swept)
-        }
+        splits = {split: each for split, each in sorted(found["splits"].items(), reverse=True) if each["events"]}
+        theta = found["threshold"]
         recall = [
-            _line(split, _precisions(swept[split]), *found, rate[split]["ap"])
-            for split in rate
-            for found in [(rate[split]["recall"], rate[split]["precision"])]
+            _line(s, _precisions(each["curve"]), each["recall"], each["precision"], each["ap"])
+            for s, each in splits.items()
         ]
-        f1 = [
-            _line(split, _f1_steps(swept[split]), rate[split]["threshold"], rate[split]["f1"], rate[split]["f1"])
-            for split in rate
-        ]
-        marks = [(split, at) for split in rate if (at := rate[split]["threshold"]) is not None]
-        drawn += [
-            Chart(f"{name}: precision over recall, AP", recall, X, Y, "recall"),
-            Chart(f"{name}: F1 over θ", f1, X, Y, "θ", marks),
-        ]
+        f1 = [_line(s, _f1_steps(each["curve"]), theta, each["f1"], each["f1"]) for s, each in splits.items()]
+        if splits:
+            drawn += [
+                Chart(f"{name}: precision over recall, AP", recall, X, Y, "recall"),
+                Chart(f"{name}: F1 over θ", f1, X, Y, "θ", [(split, theta) for split in splits]),
+            ]
     return drawn
 
 
-def _swept(rows: Rows, decision: str) -> list[tuple[float, int, int, int]]:
-    """(least score called, right calls, calls, events) at each threshold that parts the scores; without events none."""
-    scored: list[tuple[float, bool]] = []
-    for row in rows:
-        at = set(row[decision]["at"])
-        scored += [(p, place in at) for place, p in enumerate(row[decision]["p"])]
-    scored.sort(key=lambda pair: -pair[0])
-    of, hits, found = sum(right for _, right in scored), 0, []
-    for calls, (score, right) in enumerate(scored, 1):
-        hits += right
-        if calls == len(scored) or scored[calls][0] != score:
-            found.append((score, hits, calls, of))
-    return found if of else []
+def _is_swept(found: Any) -> bool:
+    """Files may be cut off, or written by others: only what has all parts is drawn."""
+    if (
+        not isinstance(found, dict)
+        or not _is_share(found.get("threshold"))
+        or not isinstance(found.get("splits"), dict)
+    ):
+        return False
+    return all(
+        isinstance(each, dict)
+        and isinstance(each.get("events"), int)
+        and all(_is_share(each.get(rate)) for rate in ("precision", "recall", "f1", "ap"))
+        and isinstance(each.get("curve"), dict)
+        and all(isinstance(each["curve"].get(name), list) for name in CURVE)
+        and len({len(each["curve"][name]) for name in CURVE}) == 1
+        and all(_is_share(value) for name in CURVE for value in each["curve"][name])
+        for each in found["splits"].values()
+    )
 
 
-def _precisions(swept: list[tuple[float, int, int, int]]) -> list[Point]:
-    """Precision over recall, from no recall on as it is at the highest scores."""
-    points = [(hits / of, hits / calls) for _, hits, calls, of in swept]
-    return [(0.0, points[0][1]), *points]
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _f1_steps(swept: list[tuple[float, int, int, int]]) -> list[Point]:
+def _precisions(curve: Mapping[str, list[float]]) -> list[Point]:
+    """Precision over recall, from no recall on as it is at the highest scores; above them nothing is called."""
+    points = list(zip(curve["recall"], curve["precision"], strict=True))[-2::-1]
+    return [(0.0, points[0][1]), *points] if points else []
+
+
+def _f1_steps(curve: Mapping[str, list[float]]) -> list[Point]:
     """F1 when every score above a threshold is called: constant between neighbouring scores."""
-    points: list[Point] = [(1.0, 0.0), (swept[0][0], 0.0)]
-    below = [score for score, _, _, _ in swept[1:]] + [0.0]
-    for (score, hits, calls, of), least in zip(swept, below, strict=True):
-        f1 = 2 * hits / (calls + of)
-        points += [(score, f1), (min(least, score), f1)]
-    return points[::-1]
+    ends = [*curve["theta"][1:], 1.0]
+    return [
+        point
+        for start, stop, f1 in zip(curve["theta"], ends, curve["f1"], strict=True)
+        for point in ((start, f1), (stop, f1))
+    ]
 
 
-def _line(split: str, points: list[Point], at: float | None, value: float | None, said: float | None) -> Line:
+def _line(split: str, points: list[Point], at: float, value: float, said: float) -> Line:
     """With a dot where the chosen threshold is."""
-    dots = [] if at is None or value is None else [(X(at), Y(value))]
     kept = thinned(points)
-    return Line(split, kept, [], path_of([kept], X, Y), None, dots, said)
+    return Line(split, kept, [], path_of([kept], X, Y), None, [(X(at), Y(value))], said)

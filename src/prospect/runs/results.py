@@ -29,6 +29,8 @@ class Scored(Protocol):
     def events(self) -> list[dict[str, Any]] | None: ...
     @property
     def watched(self) -> list[dict[str, Any]] | None: ...
+    @property
+    def thresholds(self) -> dict[str, Any] | None: ...
 
 
 def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, float] | None = None) -> None:
@@ -44,6 +46,8 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
         run.write_json("confusion.json", {"split": split, **last.confusion})
         draw_confusion(run, split, last.confusion)
         console.print(class_table(split, last))
+    if last.thresholds is not None:  # those of all splits; one line, since the curves are thousands of numbers
+        run.write_text("thresholds.json", json.dumps(last.thresholds, allow_nan=False) + "\n")
     if last.events:
         run.write_json("events.json", {"split": split, "events": last.events})
         console.print(event_table(split, last.events))
