@@ -33,7 +33,8 @@ def evaluate(
 
     dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.splits.get(split):
-        raise UserError(f"split={split}: {dataset.name} has no samples there; it has {', '.join(dataset.splits)}")
+        there = ", ".join(name for name, samples in dataset.splits.items() if samples)
+        raise UserError(f"split={split}: {dataset.name} has no samples there; it has some in {there}")
     judging = build(judge)
     asked = judging.judge(os.environ, watches=dataset.task == "stream" and watch.get("clips") != 0)
     if asked and record.is_main:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from prospect.data.dataset import Dataset
 from prospect.evaluation import classified, watched
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch
+from prospect.evaluation.thresholds import CHOSEN_ON
 from prospect.models.vlm import VLM
 from prospect.training.losses import Objective
 from prospect.training.teacher_forced import TeacherForced
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -24,7 +28,12 @@ def score(
 ) -> dict[str, Scored]:
     """Each of the splits that has samples. Streams are scored with the truth given before, and watched freely."""
     there = [split for split in splits if data.splits[split]]
+    for split in splits:
+        if split not in there:
+            log.warning("%s has no samples: it is not scored", split)
     if data.task == "stream":
+        if there and not data.splits[CHOSEN_ON]:
+            log.warning("%s has no samples: thresholds of decisions are one half", CHOSEN_ON)
         return watched.scores(vlm, data, there, objective, batch_size, max_length, watch)
     return {split: classified.score(vlm, data, split, batch_size) for split in there}
 

@@ -41,6 +41,8 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
         run.write_text(f"predictions/{split}.jsonl", lines(each.predictions))
         if each.watched is not None:
             run.write_text(f"predictions/{split}.watched.jsonl", lines(each.watched))
+    if not scored:  # there was no split with samples, which is said where they are looked for
+        return
     console, (split, last) = Console(), list(scored.items())[-1]
     if last.confusion is not None:
         run.write_json("confusion.json", {"split": split, **last.confusion})

@@ -49,7 +49,10 @@ def arguments(
     settings.lr_scheduler_kwargs = _shares_to_steps(settings)
     _epochs_to_steps(settings, -(-samples // per_step))
     if not has_val and settings.eval_strategy != "no":
-        raise UserError("trainer.args.eval_strategy asks for evaluation, and the val split is empty")
+        raise UserError(
+            "trainer.args.eval_strategy asks for evaluation, and the val split is empty: give it samples, or set "
+            "trainer.args.eval_strategy=no (thresholds of decisions are then one half)"
+        )
     return settings
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +44,7 @@ class TeacherForced:
         return {
             "loss": self.loss,
             **{f"loss_{term}": value for term, value in self.losses.items()},
-            "token_accuracy": right / of if of else math.nan,
+            **({"token_accuracy": right / of} if of else {}),
             **({f"{channel}/token_accuracy": value for channel, value in tokens.items()} if len(tokens) > 1 else {}),
             **{f"{channel}/exact": value for channel, value in turns.items()},
         }
