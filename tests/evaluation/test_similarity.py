@@ -68,7 +68,7 @@ def test_the_factory():
 
 def test_without_the_package_a_user_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(UserError, match="pip install sentence-transformers"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[similarity\]'"):
         encoder(PROASSIST, REFERENCES)
 
 

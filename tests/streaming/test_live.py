@@ -66,5 +66,5 @@ def test_a_source_that_cannot_be_watched_is_one_message(name, message, tmp_path,
 def test_a_video_without_the_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     (tmp_path / "film.mp4").write_bytes(b"0")
-    with pytest.raises(UserError, match="pip install av"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[video\]'"):
         next(live.frames_of(tmp_path / "film.mp4", 2.0))

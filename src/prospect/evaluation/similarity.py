@@ -80,7 +80,7 @@ class SentenceEncoder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise UserError(
-                f"encoder {name!r} needs a package that is not here: pip install sentence-transformers, "
+                f"encoder {name!r} needs the package sentence-transformers: pip install -e '.[similarity]', "
                 f"or use encoder {TFIDF!r}"
             ) from error
         try:

@@ -53,7 +53,7 @@ def _video(source: Path, fps: float) -> Iterator[Image.Image]:
     try:
         import av
     except ImportError as error:
-        raise UserError(f"{source}: reading videos needs the package av (pip install av)") from error
+        raise UserError(f"{source}: reading videos needs the package av: pip install -e '.[video]'") from error
     with av.open(str(source)) as video:
         stream = video.streams.video[0]
         yield from sampled(((frame.time or 0.0, frame.to_image()) for frame in video.decode(stream)), fps)
