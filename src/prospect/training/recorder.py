@@ -110,10 +110,14 @@ def forget_after(path: Path, step: int) -> float:
 
 
 class StopOnSignal(TrainerCallback):
-    """SIGTERM or Ctrl-C: save at the end of the step and stop. A second one interrupts at once."""
+    """SIGTERM or Ctrl-C: save at the end of the step and stop. A second one interrupts at once.
+
+    Within a second they are one: launchers pass on what a terminal or a cluster has told every process already.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self.stopped = False
         self._before: dict[int, Any] = {}
 
@@ -127,8 +131,10 @@ class StopOnSignal(TrainerCallback):
 
     def _ask(self, number: int, frame: Any) -> None:
         if self.asked:
+            if time.monotonic() - self._asked_at < 1:
+                return
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked, self._asked_at = True, time.monotonic()
         os.write(2, b"\nsaving a checkpoint at the end of this step, then stopping (again: stop at once)\n")
 
     def on_step_end(self, args, state, control, **kwargs):
