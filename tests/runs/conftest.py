@@ -19,6 +19,7 @@ FILES = {
           - loss: lm
           - trainer: supervised
           - data: pictures
+          - optional launcher: null
           - optional experiment: null
         seed: 0
         resume: null
@@ -59,7 +60,8 @@ FILES = {
         """Trains nothing."""
         from __future__ import annotations
 
-        import logging, os, signal, sys, time
+        import json, logging, os, signal, sys, time
+        from pathlib import Path
 
         from prospect.errors import Stopped, UserError
         from prospect.runs.command import command
@@ -80,6 +82,16 @@ FILES = {
             if act == "interrupt":
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(5)
+            trouble = Path("trouble")  # {seed: what happens to it}, apart from the configuration
+            happens = json.loads(trouble.read_text()).get(str(seed)) if trouble.exists() else None
+            if happens == "fails":
+                raise RuntimeError(f"seed {seed} broke")
+            if happens == "is killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if happens == "waits":
+                time.sleep(60)
+            run.write_json("metrics.json", {"seed": seed, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
+            (run.folder / f"rank-{os.environ.get('RANK')}-of-{os.environ.get('WORLD_SIZE')}").touch()
             print("folder", run.folder, "heavy", sorted({"torch", "transformers"} & set(sys.modules)))
 
 
@@ -102,8 +114,17 @@ def repository(tmp_path, monkeypatch) -> Path:
     root = tmp_path / "repository"
     write(root, FILES)
     (root / "conf" / "experiment").symlink_to("../experiments")
+    for group in ("hydra", "launcher"):  # the launchers as they are
+        (root / "conf" / group).symlink_to(SOURCE.parent / "conf" / group)
     monkeypatch.chdir(root)
-    for name in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "PROSPECT_RUN_STAMP", "HYDRA_FULL_ERROR"):
+    for name in (
+        "RANK",
+        "WORLD_SIZE",
+        "TORCHELASTIC_RUN_ID",
+        "PROSPECT_RUN_STAMP",
+        "PROSPECT_SWEEP",
+        "HYDRA_FULL_ERROR",
+    ):
         monkeypatch.delenv(name, raising=False)
     return root
 

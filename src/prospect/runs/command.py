@@ -19,7 +19,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from prospect.errors import Stopped, UserError
-from prospect.runs import claim, resume
+from prospect.runs import claim, invocation, resume, sweep
 from prospect.runs.check import Mistake
 from prospect.runs.compose import VERSION, Composed, compose
 from prospect.runs.ending import BAD, FAILED, INTERRUPTED, STOPPED, line_of, rank, refuse, say, told
@@ -30,7 +30,6 @@ from prospect.runs.resolve import finished
 from prospect.runs.signatures import Signature, of_callable
 
 QUIET = ["hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-_REST = {"overrides", "config_name", "config_path", "help"}  # flags that reach Hydra in another way, or not at all
 
 
 class JobFailed(CompactHydraException):
@@ -66,6 +65,9 @@ def _command(main: Callable[..., Any], config: str, argv: list[str], folder: boo
         return 0
     if flags.hydra_help or flags.shell_completion:
         return _hydra(main, conf, flags, flags.overrides)
+    old_sweep = sweep.asked(flags.overrides) if folder else None
+    if old_sweep:
+        flags.overrides, flags.multirun = sweep.resumed(old_sweep, flags.overrides), True
     old = resume.asked(flags.overrides) if folder else None
     scored = resume.asked(flags.overrides, "run") if folder and "run" in schema.parameters else None
     lines = _lines(flags, old)
@@ -76,9 +78,10 @@ def _command(main: Callable[..., Any], config: str, argv: list[str], folder: boo
         return refuse(script.name, composed.mistakes)
     shows_only = flags.cfg or flags.info
     if not shows_only:
-        _check_start(composed, folder, old)
+        _check_start(composed, folder, old, old_sweep)
     if shows_only or folder:
-        return _hydra(_Job(main, schema), conf, flags, composed.overrides)
+        lines = [*composed.overrides, *sweep.plugins(composed)]
+        return _hydra(_Job(main, schema, invocation.typed(main, flags)), conf, flags, lines)
     return _without_folder(main, composed.config)
 
 
@@ -87,9 +90,9 @@ def _command(main: Callable[..., Any], config: str, argv: list[str], folder: boo
 
 def _flags(argv: list[str]) -> argparse.Namespace:
     """Hydra's own parser; flags may stand anywhere among the overrides."""
-    parser = get_args_parser()
-    flags, unknown = parser.parse_known_intermixed_args(argv)
+    flags, unknown = invocation.flags(argv)
     for flag in unknown:
+        parser = get_args_parser()
         known = [option for action in parser._actions for option in action.option_strings]
         guess = flag.lstrip("-") if "=" in flag else nearest(flag, known)
         raise UserError(str(Mistake(flag, "keys have no dashes" if "=" in flag else "no such flag", guess)))
@@ -117,7 +120,7 @@ def _lines(flags: argparse.Namespace, old: Path | None) -> list[str]:
     return lines
 
 
-def _check_start(composed: Composed, folder: bool, old: Path | None) -> None:
+def _check_start(composed: Composed, folder: bool, old: Path | None, old_sweep: Path | None) -> None:
     """Before Hydra writes its own files: what is there stays untouched. Only rank 0 asks, others may come later."""
     if composed.multirun and not folder:
         raise UserError("this command leaves no run folders and cannot be swept: leave out -m")
@@ -125,14 +128,19 @@ def _check_start(composed: Composed, folder: bool, old: Path | None) -> None:
         raise UserError("resume=DIR goes on with one run: leave out -m")
     if composed.multirun and "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError("a sweep under torchrun would run every job in every rank: use -m with a launcher instead")
+    if composed.multirun:
+        sweep.check(composed, resume=old_sweep is not None)
     if old:
         for difference in resume.compare(old, composed.config) if rank() == 0 else []:
             say(f"resume: {difference}")
-    elif folder and rank() == 0 and composed.folder:
+    elif folder and not old_sweep and rank() == 0 and composed.folder:
         claim.check(composed.folder)
         taken = next(composed.folder.rglob(claim.FILE), None) if composed.multirun else None
         if taken:
-            raise UserError(f"{composed.folder} holds runs ({taken.parent.name}): choose another hydra.sweep.dir")
+            go_on = "go on with it by sweep.resume=DIR, or " if (composed.folder / sweep.FILE).exists() else ""
+            raise UserError(
+                f"{composed.folder} holds runs ({taken.parent.name}): {go_on}choose another hydra.sweep.dir"
+            )
 
 
 # --- running
@@ -141,10 +149,7 @@ def _check_start(composed: Composed, folder: bool, old: Path | None) -> None:
 def _hydra(task: Any, conf: Conf, flags: argparse.Namespace, overrides: list[str]) -> int:
     """Everything that Hydra does with a checked command line: run, launch, sweep, print."""
     before = sys.argv
-    given = {name: value for name, value in vars(flags).items() if value not in (None, False) and name not in _REST}
-    options = [(f"--{name.replace('_', '-')}", value) for name, value in given.items()]
-    arguments = [part for name, value in options for part in ([name] if value is True else [name, str(value)])]
-    sys.argv = [before[0], *arguments, *overrides]
+    sys.argv = [before[0], *invocation.words(flags), *overrides]
     try:
         hydra.main(version_base=VERSION, config_path=str(conf.folder), config_name=conf.name)(_named_as(task))()
     finally:
@@ -168,6 +173,7 @@ class _Job:
 
     main: Callable[..., Any]
     schema: Signature
+    typed: list[str]  # how its command line begins
     home: int = field(default_factory=os.getpid)
     code: int = 0
 
@@ -192,7 +198,14 @@ class _Job:
         if checked.mistakes:
             raise UserError("\n".join(map(str, checked.mistakes)))
         plain = checked.config
-        run = Run.start(folder, plain, seed=int(plain.get("seed") or 0), resume=bool(plain.get("resume")))
+        seed, again = int(plain.get("seed") or 0), bool(plain.get("resume"))
+        part = invocation.sweep_of_job()
+        if part and again:
+            resume.compare(folder, plain)
+        own = [*self.typed, *invocation.only_own(HydraConfig.get().overrides.task)] if part else None
+        run = Run.start(folder, plain, seed, again, own)
+        if part:
+            run.record(sweep=part)
         with reported(run), run:
             return self.main(run, **plain)
 

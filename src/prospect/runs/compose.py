@@ -41,6 +41,8 @@ class Composed:
     overrides: list[str] = field(default_factory=list)
     folder: Path | None = None  # of the run, or of the sweep
     multirun: bool = False
+    sweeper: str = ""
+    launcher: str = ""
 
 
 def config_loader(conf: Conf) -> ConfigLoader:
@@ -107,7 +109,8 @@ class Composer:
         for job in others:
             self.checked(self.applied(job), multirun)
         lines = [self.line(override) for override in self.overrides]
-        return Composed(self.mistakes, checked.config, lines, folder, multirun)
+        plugins = [str(OmegaConf.select(config.hydra, f"{name}._target_")) for name in ("sweeper", "launcher")]
+        return Composed(self.mistakes, checked.config, lines, folder, multirun, *plugins)
 
     def alternatives(self, override: Override) -> list[Override]:
         if override.is_sweep_override() and override.is_hydra_override():

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prospect.runs.check import Mistake
 from prospect.runs.nearest import nearest
 
+INSTALL = {"joblib": "pip install hydra-joblib-launcher==1.2.0"}  # launchers that are packages of their own
 FAULTS = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, RecursionError)
 
 
@@ -41,6 +42,8 @@ def broken(conf: Conf, fault: Exception) -> Mistake:
         return Mistake(place, f"no YAML: {fault.problem}")
     if isinstance(fault, MissingConfigException) and fault.missing_cfg_file:
         group, _, name = fault.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and name in INSTALL:
+            return Mistake(f"launcher={name}", f"not installed: {INSTALL[name]}")
         options = fault.options or [file.stem for file in sorted((conf.folder / group).glob("*.yaml"))]
         return Mistake(conf.folder.name, first_line(fault), nearest(name, options))
     return Mistake(_culprit(conf, fault), first_line(fault))

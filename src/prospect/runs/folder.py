@@ -58,7 +58,7 @@ class Run:
         if int(os.environ.get("RANK", "0")) > 0:
             claim.wait(folder, PATIENCE)
             return cls(folder, is_main=False, facts={})
-        facts = _facts(seed, command or _command_line())
+        facts = _facts(seed, command or command_line())
         run = cls(folder, True, claim.again(folder, facts) if resume else claim.first(folder, facts))
         try:
             run._describe(safe)
@@ -191,7 +191,7 @@ def _facts(seed: int, command: list[str]) -> dict[str, Any]:
     }
 
 
-def _command_line() -> list[str]:
+def command_line() -> list[str]:
     """As typed, the interpreter by its bare name."""
     return [Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from prospect.runs.check import Mistake
+from prospect.runs.faults import INSTALL
 from prospect.runs.nearest import nearest
 
 ALIASES = {
@@ -60,14 +61,14 @@ def parsed(lines: Iterable[str], loader: ConfigLoader, own: Iterable[str]) -> tu
     parser, overrides, mistakes = OverridesParser.create(config_loader=loader), [], []
     for line in lines:
         try:
-            overrides += parser.parse_overrides([_renamed(line, own)])
+            overrides += parser.parse_overrides([renamed(line, own)])
         except OverrideParseException as error:
             reason = str(error).splitlines()[0] if "=" in line else "write KEY=VALUE or GROUP=OPTION"
             mistakes.append(Mistake(line, f"not understood: {reason}", where=COMMAND_LINE))
     return overrides, mistakes
 
 
-def _renamed(line: str, own: Iterable[str]) -> str:
+def renamed(line: str, own: Iterable[str] = ()) -> str:
     key, sign, value = line.partition("=")
     name = key.lstrip("+~")
     return f"{ALIASES[name]}{sign}{value}" if name in ALIASES and name not in own else line
@@ -99,6 +100,8 @@ def vetted(choice: Override, groups: Groups) -> tuple[Override | None, Mistake |
         options = groups.options(folder)
         if name in options:
             continue
+        if group == "hydra/launcher" and name in INSTALL:
+            return None, Mistake(f"{group}={option}", f"not installed: {INSTALL[name]}", where=COMMAND_LINE)
         guess = nearest(name, options)
         what = f"no option {str(option)!r}, but {', '.join(options)}" if options else "no such group"
         suggestion = f"{choice.get_key_element()}={guess}" if guess else nearest(group, groups.names())

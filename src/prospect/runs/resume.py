@@ -26,7 +26,7 @@ def asked(lines: list[str], key: str = "resume") -> Path | None:
     """The folder of `resume=DIR`, or of another such key, if one is given."""
     folder = None
     for line in lines:
-        if _key(line) == key:
+        if key_of(line) == key:
             try:
                 value = OverridesParser.create().parse_override(line).value()
             except HydraException:
@@ -40,15 +40,15 @@ def resumed(folder: Path, lines: list[str], is_main: bool) -> list[str]:
     if is_main:  # another rank may come when rank 0 has the folder already
         claim.check(folder, resume=True)
     old = _old_lines(folder)
-    keys = {_key(line) for line in lines}
+    keys = {key_of(line) for line in lines}
     if "hydra.run.dir" in keys:
         raise UserError("resume=DIR goes on in DIR itself: leave out hydra.run.dir")
-    lost = [_key(line) for line in old if HIDDEN in line and _key(line) not in keys]
+    lost = [key_of(line) for line in old if HIDDEN in line and key_of(line) not in keys]
     if lost:
         raise UserError(f"resume={folder}: give {', '.join(lost)} again, secrets are not kept in run folders")
     kept = [line for line in old if HIDDEN not in line]
-    new = [line for line in lines if _key(line) != "resume"]
-    place = QuotedString(str(folder), Quote.single).with_quotes()
+    new = [line for line in lines if key_of(line) != "resume"]
+    place = quoted(folder)
     return [*kept, *new, f"resume={place}", f"hydra.run.dir={place}", "hydra.output_subdir=null"]
 
 
@@ -56,7 +56,7 @@ def settings(folder: Path) -> list[str]:
     """The overrides that a run was started with, without those that say where it was to lie."""
     if not (folder / claim.FILE).is_file():
         raise UserError(f"run={folder}: no run folder (no {claim.FILE} there)")
-    return [line for line in _old_lines(folder) if not _key(line).startswith("hydra") and HIDDEN not in line]
+    return [line for line in _old_lines(folder) if not key_of(line).startswith("hydra") and HIDDEN not in line]
 
 
 def _old_lines(folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def _old_lines(folder: Path) -> list[str]:
         raise UserError(f"resume={folder}: {file} is missing, which says how the run was started")
     lines = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     assert isinstance(lines, list)
-    return [str(line) for line in lines if _key(str(line)) != "resume"]
+    return [str(line) for line in lines if key_of(str(line)) != "resume"]
 
 
 def compare(folder: Path, config: dict[str, Any]) -> list[str]:
@@ -92,7 +92,12 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-def _key(line: str) -> str:
+def quoted(folder: Path) -> str:
+    """As a value in an override, whatever blanks, commas and quotes the path has."""
+    return QuotedString(str(folder), Quote.single).with_quotes()
+
+
+def key_of(line: str) -> str:
     return line.partition("=")[0].lstrip("+~")
 
 
