@@ -24,6 +24,8 @@ def choices() -> list[str]:
 def test_option(choice):
     from train import train
 
+    if choice == "launcher=joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     mistakes = compose(CONF, [choice], of_callable(train)).mistakes
     assert [mistake for mistake in mistakes if not mistake.is_missing] == []  # what only the user knows stays missing
 

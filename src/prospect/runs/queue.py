@@ -48,11 +48,15 @@ class Queue(Commands):
         own = {key: value for key, value in kept.items() if value is not None and value != {}}
         self.parameters = {key if key in SHARED else f"{self.cluster}_{key}": value for key, value in own.items()}
 
-    def run(self, commands: Sequence[Command]) -> dict[int, str]:
+    def executor(self, folder: Path) -> Any:
         import submitit
 
-        executor = submitit.AutoExecutor(folder=self.folder / ".submitit" / "%j", cluster=self.cluster)
+        executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
         executor.update_parameters(**self.parameters)
+        return executor
+
+    def run(self, commands: Sequence[Command]) -> dict[int, str]:
+        executor = self.executor(self.folder / ".submitit" / "%j")
         words = [[sys.executable, *command.words] for command in commands]
         jobs = executor.map_array(
             ranked, words, [str(command.log) for command in commands], [str(self.folder)] * len(words)
@@ -94,6 +98,7 @@ def ranked(words: list[str], log: str, sweep: str) -> int:
 
     from prospect.runs.invocation import SWEEP
 
+    os.environ.pop("MASTER_PORT", None)  # one that every job inherits would be taken
     environment = TorchDistributedEnvironment()
     if environment.world_size > 1:
         environment.export(set_cuda_visible_devices=False, overwrite=True)
