@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prospect.runs.check import Mistake
 from prospect.runs.nearest import nearest
 
-INSTALL = {"joblib": "pip install hydra-joblib-launcher==1.2.0"}  # launchers that are packages of their own
+INSTALL = {"joblib": "pip install -e '.[joblib]'"}  # launchers that are packages of their own
 FAULTS = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, RecursionError)
 
 
