@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.commands import ROOT, environment, python, trained
 
-ROOT = Path(__file__).parent.parent
 ELEMENTS = ["data=element_demo", "data.train=60", "data.val=20", "data.test=20"]
 CLIPS = ["data.train=20", "data.val=5", "data.test=6", "data.captions_count=40", "data.dense_count=10"]
 SMALL = [
@@ -26,15 +25,6 @@ SMALL = [
 ]
 STREAMS = [*CLIPS, *SMALL, "trainer.tokens_a_batch=500"]
 PICTURES = [*ELEMENTS, *SMALL, "trainer.args.per_device_train_batch_size=4"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
-
-
-def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / words[0]), *words[1:]]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
 
 
 def lines(folder: Path) -> list[dict]:
@@ -54,19 +44,13 @@ def files(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """An uninterrupted run."""
-    cwd = tmp_path_factory.mktemp("whole")
-    done = python("train.py", *STREAMS, "hydra.run.dir=run", cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return cwd / "run"
+    return trained(tmp_path_factory.mktemp("whole"), *STREAMS)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
     """The same of a classification."""
-    cwd = tmp_path_factory.mktemp("pictures")
-    done = python("train.py", *PICTURES, "hydra.run.dir=run", cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return cwd / "run"
+    return trained(tmp_path_factory.mktemp("pictures"), *PICTURES)
 
 
 def killed(cwd: Path, number: int, after: int, *words: str) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from prospect.conversation.dst import Transition, applied, legal, state_of
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
+from prospect.models.vlm import VLM
 from prospect.streaming import watcher
-from prospect.streaming.feeding import Feeder
+from prospect.streaming.feeding import Answer, Ask, Decided, Feeder
 from prospect.streaming.stream import WatchSettings
 
 SAYINGS = ["Next is the red disc.", "Good, it is in place.", "Wait.", "No 🔥 that is wrong."]
@@ -26,6 +28,14 @@ class Given:
 
     def features(self, start, stop):
         return self.made[start:stop]
+
+
+class Trained(NamedTuple):
+    """A model that was trained, clips that it has not seen, and the thresholds that its run chose."""
+
+    vlm: VLM
+    clips: list[Sample]
+    settings: WatchSettings
 
 
 def seer(heads="binary", layers=2, grid=(1,), seed=0, **sizes):
@@ -80,47 +90,77 @@ def outcome(moments):
     return [(m.frame, m.update, m.utterance, m.written, m.state, m.counts) for m in moments]
 
 
-class Checked(Feeder):
-    """For one stream: whatever the cache went through, the answers are those of a forward over what it should hold."""
+class Heard(Feeder):
+    """For one stream: keeps the logits of every token that was asked for."""
+
+    def __init__(self, vlm, rows, length):
+        super().__init__(vlm, rows, length)
+        assert rows == 1
+        self.logits: list[torch.Tensor] = []
+
+    def __call__(self, asks):
+        (answer,) = super().__call__(asks).values()
+        if answer.logits_V is not None:
+            self.logits.append(answer.logits_V)
+        return {0: answer}
+
+
+class Recomputed(Feeder):
+    """For one stream: no cache, every answer is that of a forward over all that the cache should hold."""
 
     def __init__(self, vlm, rows, length):
         super().__init__(vlm, rows, length)
         assert rows == 1
         self.tokens: list[int] = []
         self.seen: list[torch.Tensor | None] = []  # at the last token of a frame its features
-        self.logits: list[torch.Tensor] = []
-        self.worst, self.calls, self.shortened = 0.0, 0, 0
 
     def __call__(self, asks):
-        (answer,) = super().__call__(asks).values()
         (ask,) = asks.values()
+        self._see(ask.sights)
+        return {0: self.fresh(ask)}
+
+    def fresh(self, ask: Ask) -> Answer:
         held = sum(stop - start for start, stop in ask.drops) + ask.at
-        self.shortened += bool(ask.drops) or (len(self.tokens) > held and len(ask.ids) > 20)
         del self.tokens[held:], self.seen[held:]
         for start, stop in ask.drops:
             del self.tokens[start:stop], self.seen[start:stop]
         features = dict(zip(ask.decided, (sight.features_ID for sight in ask.sights), strict=True))
         self.tokens += ask.ids
         self.seen += [features.get(place) for place in range(len(ask.ids))]
-        self._compare(ask, answer)
-        return {0: answer}
+        return self._forward(ask)
 
     @torch.no_grad()
-    def _compare(self, ask, answer):
+    def _forward(self, ask: Ask) -> Answer:
         features = [made for made in self.seen if made is not None]
-        points = torch.tensor([[0, ask.at + place] for place in ask.decided]).long().reshape(-1, 2)
-        fresh = self.vlm.model(
+        out = self.vlm.model(
             input_ids=torch.tensor([self.tokens]),
             learnt_points=torch.tensor([[0, len(self.tokens) - 1]]),
-            decision_points=points,
+            decision_points=torch.tensor([[0, ask.at + place] for place in ask.decided]).long().reshape(-1, 2),
             use_cache=False,
             **({"frame_features": torch.stack(features)} if features else {}),
         )
-        right = torch.sigmoid(fresh.decisions.double())
-        given = torch.tensor(answer.decisions, dtype=torch.double).reshape(-1, 2)
-        off = [(right - given).abs()]
-        if ask.next_token:
+        decisions = [Decided(*pair) for pair in torch.sigmoid(out.decisions.double()).tolist()]
+        return Answer(decisions, out.logits[0] if ask.next_token else None)
+
+
+class Checked(Recomputed):
+    """Answers from its cache, each compared with the recomputed one."""
+
+    def __init__(self, vlm, rows, length):
+        super().__init__(vlm, rows, length)
+        self.logits: list[torch.Tensor] = []
+        self.worst, self.calls = 0.0, 0
+
+    def __call__(self, asks):
+        (answer,) = Feeder.__call__(self, asks).values()
+        (ask,) = asks.values()
+        self._compare(answer, self.fresh(ask))
+        return {0: answer}
+
+    def _compare(self, answer: Answer, right: Answer) -> None:
+        off = [(torch.tensor(right.decisions) - torch.tensor(answer.decisions)).abs()]
+        if answer.logits_V is not None:
             self.logits.append(answer.logits_V)
-            off.append((fresh.logits[0] - answer.logits_V).abs())
+            off.append((right.logits_V - answer.logits_V).abs())
         self.worst = max(self.worst, *(float(each.max()) for each in off if each.numel()))
         self.calls += 1
