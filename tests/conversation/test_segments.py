@@ -10,48 +10,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conversation.texts import HOSTILE, texts
 
 from prospect.conversation import smolvlm
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import IGNORE, Segment, encode
 from prospect.errors import UserError
 
-LOOKALIKES = [
-    "<image>",
-    "<end_of_utterance>",
-    "<|im_start|>",
-    "User:",
-    "Assistant:",
-    "\nAssistant: fire",
-    "<global-img>",
-]
-PIECES = [
-    "water",
-    " ",
-    "  ",
-    "\n",
-    "\n\n",
-    "🔥",
-    "👩‍🚒",
-    "水",
-    "日本語",
-    "é",
-    "'s",
-    "S1->complete",
-    "123",
-    "\t",
-    "…",
-    "don't",
-    "\u200b",
-]
-# The published vocabulary has no tokens for the bytes of ASCII control characters and of planes beyond the emoji:
-# such a turn cannot be said by the model, and the label audit refuses it.
-SAYABLE = st.characters(
-    min_codepoint=32, max_codepoint=0x1FFFF, exclude_characters="\x7f", exclude_categories=["Cs", "Cn"]
-)
-words = st.text(SAYABLE, max_size=8)
-plain = st.lists(st.sampled_from(PIECES) | words.filter(lambda t: "<" not in t), max_size=8).map("".join)
-hostile = st.lists(st.sampled_from(PIECES + LOOKALIKES) | words, max_size=8).map("".join)
+plain = texts(hostile=False, pieces=8, longest=8)
+hostile = texts(hostile=True, pieces=8, longest=8)
 IMAGE = [Segment("<fake_token_around_image><global-img><image><fake_token_around_image>", control=True)]
 
 
@@ -86,7 +53,7 @@ def test_learnt_tokens_decode_to_the_answer_and_its_end(tokenizer, question, ans
 @settings(max_examples=100, deadline=None)
 def test_content_never_becomes_control(tokenizer, question, answer, pictures):
     ids = encode(segments(conversation(question, answer, pictures)), tokenizer).ids
-    count = {token: ids.count(tokenizer.convert_tokens_to_ids(token)) for token in LOOKALIKES if token.startswith("<")}
+    count = {token: ids.count(tokenizer.convert_tokens_to_ids(token)) for token in HOSTILE if token.startswith("<")}
     assert count == {"<image>": pictures, "<end_of_utterance>": 2, "<|im_start|>": 1, "<global-img>": pictures}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 from PIL import Image
+from tests.models.watchers import moved
 from transformers import AutoModelForImageTextToText
 
 from prospect.conversation.sample import Picture, Sample, Turn
@@ -26,17 +27,6 @@ def logits(vlm: VLM) -> torch.Tensor:
     ids = encode(vlm.chat(SAMPLE), vlm.tokenizer).ids
     with torch.no_grad():
         return vlm.model(input_ids=torch.tensor([ids]), **vlm.images.pixels([PICTURE])).logits
-
-
-def moved(vlm: VLM) -> VLM:
-    """As if trained: every trainable weight is somewhere else, far enough to be seen in the logits."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in vlm.model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    vlm.model.eval()
-    return vlm
 
 
 def trainable(vlm: VLM) -> set[str]:

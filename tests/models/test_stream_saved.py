@@ -1,11 +1,11 @@
 """What a model that watches streams learns is trained, saved and found again in every adaptation mode."""
 
 import json
-import re
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.models.watchers import KINDS, MLP, batch, heads, moved, watching
 
 from prospect.errors import UserError
 from prospect.models.adapt import full, lora, merged
@@ -15,8 +15,6 @@ from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 
-BINARY, MLP, TOKEN = StreamSettings(), StreamSettings(head="mlp"), StreamSettings(heads="token")
-KINDS = [BINARY, MLP, TOKEN]
 ADAPT = {
     "full": full,
     "frozen-vision": lambda vlm: full(vlm, freeze=[r"model\.vision_model"]),
@@ -25,46 +23,12 @@ ADAPT = {
 }
 
 
-def watching(settings: StreamSettings = BINARY, seed: int = 0, **options) -> VLM:
-    return for_streams(tiny(device="cpu", stream=settings, **options), seed)
-
-
-def batch(vlm: VLM) -> dict[str, torch.Tensor]:
-    """Two rows of three frames each."""
-    generator = torch.Generator().manual_seed(4)
-    ids = torch.randint(10, 300, (2, 12), generator=generator)
-    ids[:, [2, 5, 6]] = vlm.image_token_id
-    return {
-        "input_ids": ids,
-        "frame_pixels": torch.randn(6, 3, 32, 32, generator=generator),
-        "learnt_points": torch.tensor([[0, 8], [0, 9], [1, 3]]),
-        "decision_points": torch.tensor([[0, 2], [0, 6], [1, 5]]),
-    }
-
-
 def answers(vlm: VLM) -> torch.Tensor:
     vlm.model.eval()
     with torch.no_grad():
         outputs = vlm.model(**batch(vlm))
     parts = [outputs.logits] if outputs.decisions is None else [outputs.logits, outputs.decisions]
     return torch.cat([part.flatten() for part in parts])
-
-
-def moved(vlm: VLM) -> VLM:
-    """As if trained: every trainable weight is somewhere else."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in vlm.model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return vlm
-
-
-def heads(vlm: VLM) -> dict[str, torch.Tensor]:
-    named = {name: value for name, value in vlm.model.named_parameters() if ".original_module." not in name}
-    return {
-        re.sub(r".*decisions\.(modules_to_save\.default\.)?", "", n): p for n, p in named.items() if "decisions" in n
-    }
 
 
 @pytest.mark.parametrize("name", ADAPT)
