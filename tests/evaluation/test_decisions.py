@@ -28,11 +28,13 @@ def test_rates_equal_counting(case):
     labels, scores = arrays(case)
     yes = scores > 0.5
     found = rates(labels, yes)
-    pairs = list(zip(labels, yes, strict=True))
+    pairs = list(zip(labels.tolist(), yes.tolist(), strict=True))
     assert found["f1"] == pytest.approx(f1(labels, yes))
     assert found["precision"] == pytest.approx(np.mean([a for a, b in pairs if b]) if yes.any() else 0)
     assert found["recall"] == pytest.approx(np.mean([b for a, b in pairs if a]) if labels.any() else 0)
     assert found["false_alarms"] == pytest.approx(np.mean([b for a, b in pairs if not a]) if (~labels).any() else 0)
+    sides = [np.mean([a == b for a, b in pairs if a is side]) for side in (True, False) if side in labels]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(sides)), "of the sides that exist"
 
 
 @given(cases)

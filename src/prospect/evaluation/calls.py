@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prospect.evaluation.decisions import average_precision
+from prospect.evaluation.decisions import average_precision, counted, found_of, rates_of
 from prospect.evaluation.pooling import DRAWS, LEVEL, Counts, Pooled, drawn, interval, share
 
 Video = tuple[np.ndarray, np.ndarray]  # (frames,) labels, (frames,) probabilities
@@ -33,30 +33,13 @@ def hits_within(labels: np.ndarray, yes: np.ndarray, tolerance: int) -> int:
 def counts(labels: np.ndarray, yes: np.ndarray, tolerance: int) -> dict[str, float]:
     """What a video adds to the split."""
     labels, yes = np.asarray(labels, bool), np.asarray(yes, bool)
-    return {
-        "events": int(labels.sum()),
-        "calls": int(yes.sum()),
-        "frames": len(labels),
-        "hits": int((labels & yes).sum()),
-        "near_hits": hits_within(labels, yes, tolerance),
-    }
+    return {**counted(labels, yes), "near_hits": hits_within(labels, yes, tolerance)}
 
 
 def rates(of: Counts) -> dict[str, np.ndarray]:
     """Of counts summed over videos; elementwise where they are arrays. NaN where there was nothing to measure."""
-    events, calls, hits = (np.asarray(of[key], float) for key in ("events", "calls", "hits"))
-    quiet = np.asarray(of["frames"], float) - events
-    false_alarms = share(calls - hits, quiet)
-    found: dict[str, np.ndarray] = {}
-    for prefix, right in (("", hits), ("near_", np.asarray(of["near_hits"], float))):
-        found |= {
-            f"{prefix}precision": share(right, calls, events + calls),
-            f"{prefix}recall": share(right, events, events + calls),
-            f"{prefix}f1": share(2 * right, events + calls),
-        }
-    sides = [found["recall"], 1 - false_alarms]
-    balanced = np.where(events > 0, np.where(quiet > 0, sum(sides) / 2, sides[0]), sides[1])  # the sides that exist
-    return {**found, "balanced_accuracy": balanced, "false_alarms": false_alarms}
+    events, calls, near = (np.asarray(of[key], float) for key in ("events", "calls", "near_hits"))
+    return rates_of(of) | {f"near_{name}": value for name, value in found_of(near, calls, events).items()}
 
 
 def pooled_precision(videos: Sequence[Video], draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> Pooled:

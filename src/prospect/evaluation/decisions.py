@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from prospect.evaluation.pooling import Counts, share
 
 METRICS = ("precision", "recall", "f1", "ap")
 
 
-def rates(labels: np.ndarray, yes: np.ndarray) -> dict[str, float]:
-    """precision TP/(TP+FP), recall TP/(TP+FN), F1 2TP/(2TP+FP+FN), …; 0 where there is nothing to divide by."""
-    hit, false, missed = (labels & yes).sum(), (~labels & yes).sum(), (labels & ~yes).sum()
-    quiet = (~labels & ~yes).sum()
-    recall = _ratio(hit, hit + missed)
+def counted(labels: np.ndarray, yes: np.ndarray) -> dict[str, int]:
+    """What rates are made of; such counts can be added."""
     return {
-        "precision": _ratio(hit, hit + false),
-        "recall": recall,
-        "f1": _ratio(2 * hit, 2 * hit + false + missed),
-        "balanced_accuracy": (recall + _ratio(quiet, quiet + false)) / 2,
-        "false_alarms": _ratio(false, false + quiet),
+        "events": int(labels.sum()),
+        "calls": int(yes.sum()),
+        "frames": len(labels),
+        "hits": int((labels & yes).sum()),
+    }
+
+
+def rates(labels: np.ndarray, yes: np.ndarray) -> dict[str, float]:
+    """Those of `rates_of`; 0 where there was nothing to measure."""
+    return {name: float(np.nan_to_num(value)) for name, value in rates_of(counted(labels, yes)).items()}
+
+
+def rates_of(counts: Counts) -> dict[str, np.ndarray]:
+    """precision TP/(TP+FP), recall TP/(TP+FN), F1 2TP/(2TP+FP+FN), …, elementwise where the counts are arrays.
+
+    NaN where there was nothing to measure. Balanced accuracy is the mean of the sides that exist.
+    """
+    events, calls, frames, hits = (np.asarray(counts[key], float) for key in ("events", "calls", "frames", "hits"))
+    quiet = frames - events
+    false_alarms = share(calls - hits, quiet)
+    found = found_of(hits, calls, events)
+    sides = [found["recall"], 1 - false_alarms]
+    balanced = np.where(events > 0, np.where(quiet > 0, sum(sides) / 2, sides[0]), sides[1])
+    return {**found, "balanced_accuracy": balanced, "false_alarms": false_alarms}
+
+
+def found_of(hits: Any, calls: Any, events: Any) -> dict[str, np.ndarray]:
+    """precision, recall and F1 alone."""
+    return {
+        "precision": share(hits, calls, events + calls),
+        "recall": share(hits, events, events + calls),
+        "f1": share(2 * hits, events + calls),
     }
 
 
@@ -61,7 +88,3 @@ def recall_by_kind(kinds: Sequence[tuple[str, ...]], yes: np.ndarray, decision: 
                 hit, of = found.get(name.split("/", 1)[1], (0, 0))
                 found[name.split("/", 1)[1]] = (hit + bool(called), of + 1)
     return dict(sorted(found.items()))
-
-
-def _ratio(upper: int, lower: int) -> float:
-    return float(upper / lower) if lower else 0.0

@@ -71,15 +71,16 @@ def supervised(
     own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm)}
     settings = arguments(args, folder, own, len(train), bool(val))
     sharding.check(settings, vlm, optimizer)
-    per_step = settings.train_batch_size * settings.gradient_accumulation_steps * settings.world_size
-    schedule = _schedule(train, warmup, data, settings, seed, tokens_a_batch, group_by_length)
+    batches_a_step = settings.gradient_accumulation_steps * settings.world_size
+    sizes = Sizes(settings.train_batch_size, batches_a_step, tokens_a_batch, group_by_length)
+    schedule = _schedule(train, warmup, data, sizes, settings.max_steps, seed)
     if vlm.device.type == "meta":
         if data.task == "stream":  # with pictures SmolVLM's own class looks at their numbers for padding
-            _plan(vlm, loss, schedule[len(schedule) - 1], collator(vlm), settings)
+            _plan(vlm, loss, schedule[len(schedule) - 1], collator(vlm), sizes)
         return Fit(steps=0, seconds=0.0)
-    identity = _identity(data, seed, per_step, settings, vlm)
+    identity = _identity(data, seed, sizes, settings, vlm)
     start = _start(folder, resume, identity)
-    stop, recorder = StopOnSignal(), Recorder(folder, len(train) / per_step)
+    stop, recorder = StopOnSignal(), Recorder(folder, len(train) / sizes.step)
     trainer = SupervisedTrainer(
         vlm=vlm,
         objective=loss,
@@ -114,25 +115,17 @@ def _optimizer(
 
 
 def _schedule(
-    train: list[Item],
-    warmup: list[list[Item]],
-    data: Dataset,
-    settings: TrainingArguments,
-    seed: int,
-    tokens_a_batch: int | None,
-    grouped: bool,
+    train: list[Item], warmup: list[list[Item]], data: Dataset, sizes: Sizes, max_steps: int, seed: int
 ) -> Schedule:
     """The warm-up phases for their shares of the steps, then the training split for the rest."""
-    batches_a_step = settings.gradient_accumulation_steps * settings.world_size
-    sizes = Sizes(settings.train_batch_size, batches_a_step, tokens_a_batch, grouped)
     phases, steps = [], 0.0
     for number, (items, phase) in enumerate(zip(warmup, data.warmup, strict=True), 1):
-        steps += phase.share * settings.max_steps
-        phases.append((Phase(items, sizes, seed, number), round(steps) * batches_a_step))
-    return Schedule([*phases, (Phase(train, sizes, seed, 0, data.balanced), settings.max_steps * batches_a_step)])
+        steps += phase.share * max_steps
+        phases.append((Phase(items, sizes, seed, number), round(steps) * sizes.batches_a_step))
+    return Schedule([*phases, (Phase(train, sizes, seed, 0, data.balanced), max_steps * sizes.batches_a_step)])
 
 
-def _plan(vlm: VLM, loss: Objective, items: list[Item], collate: Collator, settings: TrainingArguments) -> None:
+def _plan(vlm: VLM, loss: Objective, items: list[Item], collate: Collator, sizes: Sizes) -> None:
     """Shapes have no numbers to train: one step is gone through and counted."""
     cost = dry_step(vlm, collate, loss, items)
     log.info(
@@ -142,17 +135,17 @@ def _plan(vlm: VLM, loss: Objective, items: list[Item], collate: Collator, setti
         f"{cost.tokens:,}",
         f"{cost.frames:,}",
         cost.flops / 1e12,
-        settings.gradient_accumulation_steps * settings.world_size,
+        sizes.batches_a_step,
         cost.bytes_ / 1e9,
     )
 
 
-def _identity(data: Dataset, seed: int, per_step: int, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:
+def _identity(data: Dataset, seed: int, sizes: Sizes, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:
     """What must not change between a checkpoint and its resumption."""
     return {
         "data": data.fingerprint,
         "seed": seed,
-        "batch": per_step,
+        "batch": sizes.step,
         "accumulation": settings.gradient_accumulation_steps,
         "world_size": settings.world_size,
         "sharded": bool(settings.fsdp),
