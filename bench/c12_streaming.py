@@ -17,16 +17,14 @@ from transformers import DynamicCache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from bench.measure import Measured, side_by_side
-from bench.watching import stream, watcher
+from bench.watching import SILENT, midway, stream, watcher
 from prospect.models.vlm import VLM
-from prospect.streaming.context import NoDrop, SlidingWindow
+from prospect.streaming.context import SlidingWindow
 from prospect.streaming.feeding import Feeder
-from prospect.streaming.session import Session
-from prospect.streaming.stream import Moment, WatchSettings
+from prospect.streaming.stream import Moment
 from prospect.streaming.watcher import watch
 
 SHORT, LONG = 256, 16384
-SILENT = WatchSettings(speak_threshold=1, dst_threshold=1)
 FRAMES = 20  # in a timed round
 
 
@@ -52,15 +50,11 @@ def full_context(length: int) -> tuple[float, float]:
 
 
 def engine(vlm: VLM, length: int) -> Callable[[], None]:
-    """Session and Feeder as `watch` has them, but for a context that is full of noise from the start."""
+    """Session and Feeder as `watch` has them, but for a context that is full from the start."""
     feeder = Feeder(vlm, 1, LONG + 512)
 
     def frames() -> None:
-        session = Session(stream(vlm, FRAMES), vlm.pieces, SILENT, NoDrop(), LONG + 512)
-        session.held.units[0].ids = [5] * length
-        session.held.total = session.held.fed = length
-        feeder.cache.lengths = [length]
-        run = session.run()
+        run = midway(vlm, stream(vlm, FRAMES), feeder, length)
         item = next(run, None)
         while item is not None:
             answer = None if isinstance(item, Moment) else feeder({0: item})[0]

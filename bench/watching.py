@@ -11,8 +11,13 @@ from prospect.conversation.sample import Turn
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
-from prospect.streaming.stream import Stream
+from prospect.streaming.context import NoDrop
+from prospect.streaming.feeding import Feeder
+from prospect.streaming.session import Session
+from prospect.streaming.stream import Stream, WatchSettings
+from prospect.streaming.watcher import Run
 
+SILENT = WatchSettings(speak_threshold=1, dst_threshold=1)
 SYSTEM = (Turn("system", ("You watch.",)),)
 
 
@@ -37,3 +42,12 @@ class Film:
 
 def stream(vlm: VLM, frames: int, **more: Any) -> Stream:
     return Stream(SYSTEM, None, Film(vlm, frames), **more)
+
+
+def midway(vlm: VLM, played: Stream, feeder: Feeder, length: int, row: int = 0) -> Run:
+    """A stream that never has anything to say, its context filled with so many tokens of nothing from the start."""
+    session = Session(played, vlm.pieces, SILENT, NoDrop(), feeder.cache.room)
+    session.held.units[0].ids = [5] * length
+    session.held.total = session.held.fed = length
+    feeder.cache.lengths[row] = length
+    return session.run()
