@@ -10,7 +10,7 @@ import pytest
 from prospect.conversation.dst import applied, said
 from prospect.data.assembly_demo import assembly101_dst_demo
 from prospect.evaluation.dialogue import Matching, Pair
-from prospect.evaluation.performance import mistakes, performance
+from prospect.evaluation.performance import INTERVALS, mistakes, performance
 from prospect.evaluation.states import Track
 from prospect.evaluation.streamed import Watching, clip_row, watched_split
 from prospect.models.stream import for_streams
@@ -82,6 +82,14 @@ def test_a_frame_late_is_seen_as_such(samples):
     assert late["dst/timing/median"] == 0.5
     assert late["dialogue/f1"] > 0.9
     assert 0.5 < late["dst/joint_goal_accuracy"] < 1
+
+
+@pytest.mark.parametrize("how", [{"late": 1}, {"silent": True}])
+def test_the_shares_of_clips_make_up_the_headlines(samples, how):
+    found = performed(samples, **how)
+    for name in INTERVALS:
+        upper, lower = (sum(clip["shares"][name][place] for clip in found.clips) for place in (0, 1))
+        assert found.metrics[name] == (upper / lower if lower else 0), name
 
 
 def test_every_number_is_finite_without_references_and_without_clips(samples):

@@ -51,6 +51,8 @@ def test_metrics_follow_from_predictions(vlm, clips, max_length):
         wrong += (labels != called).sum()
         for rate, value in rates(labels, called).items():
             assert value == pytest.approx(found.metrics[f"{name}/{rate}"])
+        hits, both = (sum(row["shares"][f"{name}/f1"][place] for row in rows) for place in (0, 1))
+        assert hits / both == pytest.approx(found.metrics[f"{name}/f1"], abs=1e-15)
         eventful = {(row["id"], at) for row in rows for at in row[name]["at"]}
         assert {(row["id"], at) for row in rows for at, kind in row["events"] if kind.startswith(name)} == eventful
     assert sum(row["wrong"] for row in rows) == wrong

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,21 @@ FAMILIES: dict[str, tuple[str, Rates]] = {
     "silence": ("silent/dst", states.rates),
     "names": ("dialogue", names.rates),
 }
-INTERVALS = ("dst/joint_goal_accuracy", "dst/transition_f1", "dialogue/f1", "stream/speak/f1", "stream/dst/f1")
+# Headlines, all of them ratios of sums over videos: what a video adds to the upper and to the lower sum.
+SHARES: dict[str, tuple[str, Callable[[Counts], tuple[float, float]]]] = {
+    "dst/joint_goal_accuracy": ("states", lambda of: (of["right_frames"], of["frames"])),
+    "dst/transition_f1": ("states", lambda of: (2 * of["exact"], of["said"] + of["happened"])),
+    "dialogue/f1": ("dialogue", lambda of: (2 * of["correct"], 2 * of["matched"] + of["redundant"] + of["missed"])),
+    "stream/speak/f1": ("speak", lambda of: (2 * of["hits"], of["events"] + of["calls"])),
+    "stream/dst/f1": ("dst", lambda of: (2 * of["hits"], of["events"] + of["calls"])),
+}
+INTERVALS = tuple(SHARES)
 
 
 @dataclass(frozen=True)
 class Performance:
-    """Flat metrics, and for each clip what is drawn of it: utterances matched, missed and redundant, true changes,
-    and how much went wrong."""
+    """Flat metrics, and for each clip what is drawn of it (utterances matched, missed and redundant, true changes, how
+    much went wrong) and what it adds to the headlines, by which runs are compared over the same clips."""
 
     metrics: dict[str, float]
     clips: list[dict[str, Any]]
@@ -85,15 +93,16 @@ def _video(
     speak = _marks(frames, [frame for frame, _ in references]), _marks(frames, [frame for frame, _ in said])
     dst = _marks(frames, [c[0] for c in track.happened]), _marks(frames, [update[0] for update in row["updates"]])
     pairs = [(pair.predicted[1], pair.reference[1]) for pair in found.pairs]
+    counts: dict[str, Counts] = {
+        "speak": calls.counts(*speak, TOLERANCE),
+        "dst": calls.counts(*dst, TOLERANCE),
+        "dialogue": dialogue.counts(found, row["fps"]),
+        "states": states.counts(track, window),
+        "silence": states.counts(silenced(track), window),
+        "names": names.counts(pairs, things),
+    }
     return _Video(
-        {
-            "speak": calls.counts(*speak, TOLERANCE),
-            "dst": calls.counts(*dst, TOLERANCE),
-            "dialogue": dialogue.counts(found, row["fps"]),
-            "states": states.counts(track, window),
-            "silence": states.counts(silenced(track), window),
-            "names": names.counts(pairs, things),
-        },
+        counts,
         track,
         {
             "pairs": [[*p.predicted, *p.reference, round(p.score, 3), p.correct] for p in found.pairs],
@@ -104,6 +113,7 @@ def _video(
             "start": track.start,
             "steps": [[step.id, step.name] for step in (sample.task.steps if sample.task else ())],
             "wrong": mistakes(found, track),
+            "shares": {name: list(of(counts[family])) for name, (family, of) in SHARES.items()},
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -76,7 +76,11 @@ def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
         events = event_rows(seen.decided, thresholds)
         metrics |= {f"{row['decision']}/kind/{row['kind']}/recall": row["recall"] for row in events}
     headline = tuple(name for name in HEADLINE if name in metrics)
-    return Scored(metrics, headline, predictions(seen.decided), events=events)
+    rows = [
+        row | {"shares": each}
+        for row, each in zip(predictions(seen.decided), shares(seen.decided, thresholds), strict=True)
+    ]
+    return Scored(metrics, headline, rows, events=events)
 
 
 def progress(seen: TeacherForced) -> dict[str, float]:
@@ -120,9 +124,7 @@ def event_rows(decided: Decided, thresholds: dict[str, float]) -> list[dict[str,
 def predictions(decided: Decided) -> list[dict[str, Any]]:
     """A row a clip: where what was right, of which kind, and the probabilities. Thresholds can be swept from these."""
     rows = []
-    order = sorted(range(len(decided.samples)), key=lambda index: decided.samples[index])  # stable: frames in order
-    for name, places in groupby(order, key=lambda index: decided.samples[index]):
-        frames = list(places)
+    for name, frames in _clips(decided):
         row: dict[str, Any] = {"id": name, "frames": len(frames)}
         for number, decision in enumerate(DECISIONS):
             labels, scores_ = _column(decided, number)
@@ -133,6 +135,26 @@ def predictions(decided: Decided) -> list[dict[str, Any]]:
         row["events"] = [[place, kind] for place, index in enumerate(frames) for kind in decided.kinds[index]]
         rows.append(row)
     return rows
+
+
+def shares(decided: Decided, thresholds: dict[str, float]) -> list[dict[str, list[int]]]:
+    """What each clip adds to the upper and the lower sum of either F1, by which runs are compared over the same clips."""
+    columns = {name: _column(decided, number) for number, name in enumerate(DECISIONS)}
+    marks = {name: (labels, scores_ > thresholds[name]) for name, (labels, scores_) in columns.items()}
+    return [
+        {
+            f"{name}/f1": [2 * int((labels & called)[frames].sum()), int(labels[frames].sum() + called[frames].sum())]
+            for name, (labels, called) in marks.items()
+        }
+        for _, frames in _clips(decided)
+    ]
+
+
+def _clips(decided: Decided) -> Iterator[tuple[str, list[int]]]:
+    """The places of each clip's frames, in their order."""
+    order = sorted(range(len(decided.samples)), key=lambda index: decided.samples[index])  # stable
+    for name, places in groupby(order, key=lambda index: decided.samples[index]):
+        yield name, list(places)
 
 
 def _column(decided: Decided, number: int) -> tuple[np.ndarray, np.ndarray]:
