@@ -104,6 +104,11 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is not complete JSON ({error}): the run was only just starting, or broke there"
         ) from None
+    return judged(folder, facts)
+
+
+def judged(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What run.json says, with `alive` and `state`."""
     alive = facts["status"] == "RUNNING" and _alive(folder, facts)
     killed = facts["status"] == "RUNNING" and not alive
     return {**facts, "alive": alive, "state": "KILLED" if killed else facts["status"]}

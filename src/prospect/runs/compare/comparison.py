@@ -13,7 +13,8 @@ class Entry:
     """One folder that holds, or should hold, a run.
 
     `state` is that of the run (RUNNING, DONE, FAILED, INTERRUPTED, KILLED), or BROKEN where it cannot be read;
-    `problem` says why it is broken, or what the run's last error was. `config` has dotted keys.
+    `problem` says why it is broken, or what the run's last error was. `command` is the one that does this very run
+    again, in a new folder. `config` has dotted keys.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Entry:
     seconds: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    data: str | None = None  # sha256 of what it was trained and tested on
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose configurations differ in their seed alone; `settings` are the keys that tell groups apart."""
+    """Runs whose configurations differ in their seed alone; `settings` are the keys that tell groups apart, with the
+    text "(absent)" where the runs have no such key."""
 
     name: str
     settings: Mapping[str, Any]
@@ -81,3 +84,4 @@ class Comparison:
     baseline: str | None
     tests: Sequence[Test]
     best: Entry | None
+    notes: Sequence[str] = ()  # what a reader has to know: runs that do not count, settings that were left out
