@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from glob import has_magic
+from glob import glob, has_magic
 from pathlib import Path
 
 from prospect.errors import UserError
@@ -46,8 +46,8 @@ def _places(argument: str) -> list[Path]:
     if Path(argument).is_dir():
         return [Path(argument)]
     if has_magic(argument):
-        root = Path(Path(argument).anchor)
-        matched = sorted(path for path in root.glob(str(Path(argument).relative_to(root))) if path.is_dir())
+        paths = glob(argument, recursive=True)  # noqa: PTH207  as a shell does it: * is no hidden folder
+        matched = sorted(path for path in map(Path, paths) if path.is_dir())
         if not matched:
             raise UserError(f"{argument}: no folder matches; give run folders, sweeps, or patterns such as outputs/*")
         return matched

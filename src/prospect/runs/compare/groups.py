@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prospect.runs.compare import statistics
@@ -62,6 +62,10 @@ def summary(by_seed: Mapping[int, Sequence[Entry]], metric: str) -> Summary | No
 def summaries(by_seed: Mapping[int, Sequence[Entry]], metrics: Sequence[str]) -> dict[str, Summary]:
     found = {metric: summary(by_seed, metric) for metric in metrics}
     return {metric: each for metric, each in found.items() if each is not None}
+
+
+def in_order(values: Iterable[Any]) -> list[Any]:
+    return sorted(values, key=_order)
 
 
 def _order(value: Any) -> tuple[Any, ...]:
