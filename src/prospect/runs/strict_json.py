@@ -15,6 +15,8 @@ def plain(value: Any) -> Any:
     JSON has no numbers for them, and null would hide that a metric broke. `float(text)` reads them back."""
     if value is None or isinstance(value, str | bool):
         return value
+    if type(value) is float:  # nearly all of what is written; the kinds below take their time to tell
+        return _number(value)
     if isinstance(value, numbers.Integral):  # numpy's scalars are registered as Integral and Real
         return int(value)
     if isinstance(value, numbers.Real):
@@ -42,6 +44,8 @@ def to_json(value: Any) -> str:
 
 def as_number(value: Any) -> float | None:
     """Numbers, and the texts that stand for NaN and infinities in strict JSON."""
+    if type(value) is float:
+        return value
     if isinstance(value, str) and value.lower() in {"nan", "infinity", "-infinity", "inf", "-inf"}:
         return float(value)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

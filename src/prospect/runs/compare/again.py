@@ -10,6 +10,7 @@ from prospect.errors import UserError
 from prospect.runs import provenance
 from prospect.runs.compare.reading import Unreadable
 from prospect.runs.compare.rerun import command, secrets
+from prospect.runs.redact import redact_known
 
 
 def again(folder: Path, facts: dict[str, Any]) -> str:
@@ -37,8 +38,7 @@ def _commit(facts: dict[str, Any]) -> str:
 
 def _warnings(folder: Path, facts: dict[str, Any]) -> list[str]:
     git, here = facts["git"] or {}, provenance.git() or {}
-    changes = folder / "git.diff"
-    cut = changes.is_file() and "\n# cut: " in changes.read_text("utf-8", "surrogateescape")
+    cut = "\n# cut: " in _changes(folder)
     return [
         *([f"{git['untracked']} files were not tracked: their content is not kept"] if git.get("untracked") else []),
         *(["git.diff was too long and is cut: the changes are not kept whole"] if cut else []),
@@ -55,9 +55,16 @@ def _secrets(folder: Path) -> list[str]:
 
 
 def _code(folder: Path, facts: dict[str, Any]) -> list[str]:
-    """Nothing where this code is what the run had."""
-    git, here = facts["git"] or {}, provenance.git() or {}
-    commit = git.get("commit")
-    checkout = [f"git checkout {commit}"] if commit and commit != here.get("commit") else []
-    changes = (folder / "git.diff").absolute()
-    return [*checkout, *([f"git apply {shlex.quote(str(changes))}"] if git.get("dirty") and changes.is_file() else [])]
+    """Nothing where this code is what the run had, changes included."""
+    commit, here = (facts["git"] or {}).get("commit"), (provenance.git() or {}).get("commit")
+    if commit == here and _changes(folder) == redact_known(provenance.diff()):
+        return []
+    checkout = [f"git checkout {commit}"] if commit and commit != here else []
+    patch = [f"git apply {shlex.quote(str((folder / 'git.diff').absolute()))}"] if _changes(folder) else []
+    return [*checkout, *patch]
+
+
+def _changes(folder: Path) -> str:
+    """What differed from the commit; "" where nothing did."""
+    file = folder / "git.diff"
+    return file.read_text("utf-8", "surrogateescape") if file.is_file() else ""

@@ -50,8 +50,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def read_yaml(path: Path) -> Any:
     """None where there is no such file, or nothing in it."""
     text = read_text(path)
+    if text is None:
+        return None
     try:
-        return yaml.load(text or "", _Loader)  # a safe loader
+        return yaml.load(text, _Loader)  # a safe loader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise Unreadable(f"{path.name} is not YAML: {one_line(str(error))}") from None
 

@@ -53,8 +53,12 @@ def identity(config: Settings, key: str) -> str:
 
 
 def _canonical(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
     if isinstance(value, list):
         return "[" + ",".join(map(_canonical, value)) + "]"
     return json.dumps(value, sort_keys=True, default=str)

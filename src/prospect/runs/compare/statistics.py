@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-DRAWS, LEVEL = 10_000, 0.95
+DRAWS, EXCHANGES, LEVEL = 2_000, 10_000, 0.95
 LEAST = 3  # pairs, below which nothing is tested
 EXACT = 13  # pairs up to which all 2^n exchanges are gone through
 
@@ -124,4 +124,4 @@ def _exchanges(count: int) -> np.ndarray:
     """(exchanges, count): 1 where a video's results change sides."""
     if count <= EXACT:
         return (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(float)
-    return np.random.default_rng(0).integers(0, 2, (DRAWS, count)).astype(float)
+    return np.random.default_rng(0).integers(0, 2, (EXCHANGES, count)).astype(float)

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from prospect.runs.compare import wording
-from prospect.runs.compare.comparison import Comparison, Group, Test
+from prospect.runs.compare.comparison import Comparison, Group
 from prospect.runs.compare.groups import in_order
 from prospect.runs.compare.settings import short_names, spelt
+from prospect.runs.compare.statistics import LEAST
 
 CELL, NAME = 13, 34  # characters of "0.314 ± 0.032", and of a group's name in one line
 TESTS, KEYS, VALUES = 24, 16, 6  # how many are shown; the files have all
@@ -70,11 +71,12 @@ def _header(metric: str) -> str:
 
 def _against(comparison: Comparison) -> Table:
     tests, first = comparison.tests, comparison.metrics[0]
+    title = f"against {comparison.baseline}"
     if len(tests) > TESTS:
         tests = [test for test in tests if test.metric == first]
-    title = f"against {comparison.baseline}" + (
-        f" (the files have all {len(comparison.metrics)} metrics)" * _cut(tests, comparison)
-    )
+        title += f" (the files have all {len(comparison.metrics)} metrics)"
+    if all(test.p is None for test in tests):
+        title += f" (no p under {LEAST} pairs)"
     table = _table("metric", "group", title=title)
     for name in ("difference", "95 %", "p (Holm)", "pairs"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -85,10 +87,6 @@ def _against(comparison: Comparison) -> Table:
         style = "bold" if test.p_holm is not None and test.p_holm < 0.05 else None
         table.add_row(metric, Text(test.group), *cells, f"{test.count} {test.pairs}", style=style)
     return table
-
-
-def _cut(tests: Sequence[Test], comparison: Comparison) -> bool:
-    return len(tests) < len(comparison.tests)
 
 
 def _settings(comparison: Comparison) -> Table:
