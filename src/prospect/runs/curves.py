@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class Axis:
 class Line:
     """One split's curve. `broken` are the steps at which it is NaN or infinite: there it has a gap.
 
-    `said` is the number beside its name, the last one where there is none.
+    `said` is the number beside its name, the last one where there is none; `band` an area around the curve.
     """
 
     split: str
@@ -54,6 +54,7 @@ class Line:
     mean: str | None
     dots: list[Point]
     said: float | None = None
+    band: str | None = None
 
     @property
     def value(self) -> float:
@@ -74,7 +75,15 @@ class Chart:
 
 def charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
     """A chart for every quantity, its splits together; the ones that are looked at first come first."""
-    series: dict[str, dict[str, dict[int, float]]] = {}
+    found = series(rows)
+    x = step_axis([step for splits in found.values() for points in splits.values() for step in points])
+    drawn = [_chart(name, found[name], x) for name in sorted(found, key=rank)]
+    return [chart for chart in drawn if chart is not None]
+
+
+def series(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
+    """Values by name, split and step; of what was done again after a resume the later ones."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
         for key, value in row.items():
             (split, name), number = split_of(key), as_number(value)
@@ -84,13 +93,11 @@ def charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
                 and key not in NOT_CURVES
                 and not name.startswith("class/")
             ):
-                _add(series.setdefault(name, {}).setdefault(split, {}), int(row["step"]), number)
-    x = _step_axis([step for splits in series.values() for points in splits.values() for step in points])
-    drawn = [_chart(name, series[name], x) for name in sorted(series, key=_rank)]
-    return [chart for chart in drawn if chart is not None]
+                _add(found.setdefault(name, {}).setdefault(split, {}), int(row["step"]), number)
+    return found
 
 
-def _step_axis(steps: Sequence[int]) -> Axis:
+def step_axis(steps: Collection[int]) -> Axis:
     """One for all charts, so that what lies above one another happened at the same time."""
     first, last = min(steps, default=0), max(steps, default=0)
     low = 0 if first < 0.2 * last else first
@@ -113,7 +120,7 @@ def _add(points: dict[int, float], step: int, value: float) -> None:
     points[step] = value
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
     first = ("loss", "accuracy", "reward", "speak/f1", "dst/f1", "speak/exact", "dst/exact", "macro_f1")
     if name in first:
         return first.index(name), name
@@ -124,12 +131,12 @@ def _chart(name: str, series: dict[str, dict[int, float]], x: Axis) -> Chart | N
     finite = [value for points in series.values() for value in points.values() if math.isfinite(value)]
     if not finite:
         return None  # the report says so in words
-    y = _value_axis(name, finite)
+    y = value_axis(name, finite)
     order = sorted(series, key=lambda split: ("train", "", "test", "val").index(split))  # few points over many
     return Chart(name, [_line(name, split, series[split], x, y) for split in order], x, y)
 
 
-def _value_axis(name: str, values: list[float]) -> Axis:
+def value_axis(name: str, values: list[float]) -> Axis:
     low, high = min(values), max(values)
     is_loss = name.startswith("loss")
     if re.split("[/_]", name)[-1] in SHARES and low >= 0 and high <= 1:
@@ -164,11 +171,9 @@ def nice(low: float, high: float, count: int) -> list[float]:
 def _line(name: str, split: str, points: dict[int, float], x: Axis, y: Axis) -> Line:
     ordered = sorted(points.items())
     finite: list[Point] = [(step, value) for step, value in ordered if math.isfinite(value)]
-    runs = [thinned(run) for run in _unbroken(ordered)]
+    runs = [thinned(run) for run in unbroken(ordered)]
     noisy = len(finite) > CALM and name != "learning_rate"
-    mean = (
-        path_of([thinned(moving_mean(run, len(finite) // 30)) for run in _unbroken(ordered)], x, y) if noisy else None
-    )
+    mean = path_of([thinned(moving_mean(run, len(finite) // 30)) for run in unbroken(ordered)], x, y) if noisy else None
     alone = [run[0] for run in runs if len(run) == 1]
     dots = finite if len(finite) <= 25 else alone
     return Line(
@@ -181,7 +186,7 @@ def _line(name: str, split: str, points: dict[int, float], x: Axis, y: Axis) -> 
     )
 
 
-def _unbroken(points: Iterable[tuple[int, float]]) -> list[list[Point]]:
+def unbroken(points: Iterable[tuple[int, float]]) -> list[list[Point]]:
     runs: list[list[Point]] = [[]]
     for step, value in points:
         if math.isfinite(value):
@@ -191,9 +196,9 @@ def _unbroken(points: Iterable[tuple[int, float]]) -> list[list[Point]]:
     return [run for run in runs if run]
 
 
-def thinned(points: list[Point]) -> list[Point]:
+def thinned(points: list[Point], buckets: int = BUCKETS) -> list[Point]:
     """The lowest and the highest point of each bucket: a spike stays a spike."""
-    size = math.ceil(len(points) / BUCKETS)
+    size = math.ceil(len(points) / buckets)
     if size <= 2:
         return points
     kept: list[Point] = [points[0]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import logging
 import math
@@ -12,14 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from prospect.disk import write_atomically
-from prospect.runs import claim, curves, report_answers, report_clips, report_stream, report_watched
+from prospect.runs import claim, curves, pages, report_answers, report_clips, report_stream, report_watched, rows
 from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
-from prospect.runs.wording import moment, number, short, span, tick
+from prospect.runs.wording import number
 
 log = logging.getLogger(__name__)
 
@@ -67,50 +62,39 @@ def write_report(folder: Path) -> Path:
     folder = Path(folder)
     notes: list[str] = []
     metrics = _json(folder / "metrics.json", notes)
-    rows = _lines(folder / "metrics.jsonl", notes)
-    drawn = curves.charts(rows)
+    logged = _lines(folder / "metrics.jsonl", notes)
+    drawn = curves.charts(logged)
     answers, watched = report_stream.parted(_predictions(folder, notes), notes)
     freely = report_watched.groups(metrics, _watched(folder, notes), notes)
-    page = _templates().get_template("page.html.j2")
-    script = _templates().get_template("page.js.j2").render()
-    html = page.render(
-        run=claim.read(folder),
-        name="/".join(folder.absolute().parts[-2:]),
-        config=_text(folder / "config.yaml"),
-        freely=report_watched.headlines(metrics),
-        freely_more=report_watched.others(metrics),
-        timelines=freely,
-        headlines=_headlines(metrics),
-        table=_table(metrics),
-        steps=metrics.get("train/steps"),
-        charts=_chosen(drawn),
-        broken=_broken(rows, drawn),
-        classes=report_answers.by_class(metrics),
-        confusion=report_answers.confusion(_json(folder / "confusion.json", notes)),
-        answers=report_answers.galleries(answers),
-        decisions=report_stream.decisions(metrics),
-        events=report_stream.events(metrics, _json(folder / "events.json", notes)),
-        sweeps=report_stream.sweeps(_json(folder / "thresholds.json", notes), notes),
-        clips=report_clips.clips(metrics, watched),
-        notes=notes,
-        script=Markup(script),  # our own file, without data in it
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    html = (
+        pages.templates()
+        .get_template("page.html.j2")
+        .render(
+            run=claim.read(folder),
+            name="/".join(folder.absolute().parts[-2:]),
+            config=_text(folder / "config.yaml"),
+            freely=report_watched.headlines(metrics),
+            freely_more=report_watched.others(metrics),
+            timelines=freely,
+            headlines=_headlines(metrics),
+            table=_table(metrics),
+            steps=metrics.get("train/steps"),
+            charts=_chosen(drawn),
+            broken=_broken(logged, drawn),
+            classes=report_answers.by_class(metrics),
+            confusion=report_answers.confusion(_json(folder / "confusion.json", notes)),
+            answers=report_answers.galleries(answers),
+            decisions=report_stream.decisions(metrics),
+            events=report_stream.events(metrics, _json(folder / "events.json", notes)),
+            sweeps=report_stream.sweeps(_json(folder / "thresholds.json", notes), notes),
+            clips=report_clips.clips(metrics, watched),
+            notes=notes,
+            **pages.script("page.js.j2"),
+        )
     )
     target = folder / "report.html"
     write_atomically(target, redact_known(html))
     return target
-
-
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("prospect.runs", "."),
-        autoescape=lambda name: name is not None and name.endswith("html.j2"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "moment": moment, "span": span, "tick": tick, "short": short}
-    return environment
 
 
 def _text(path: Path) -> str | None:
@@ -131,22 +115,11 @@ def _json(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def _lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
-    """The rows of a JSON lines file. The last one of a run that was killed is often half a line."""
-    rows, bad = [], []
-    content = path.read_bytes().split(b"\n") if path.is_file() else []
-    for index, line in enumerate(content, start=1):
-        try:
-            row = json.loads(line) if line.strip() else {}
-        except ValueError:
-            row = None
-        if isinstance(row, dict):
-            rows.append(row)
-        else:
-            bad.append(index)
+    found, bad = rows.read(path)
     if bad:
         where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first of them line {bad[0]},"
         notes.append(f"{path.name}: {where} cannot be read and was left out.")
-    return [row for row in rows if row]
+    return found
 
 
 def _predictions(folder: Path, notes: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -197,10 +170,10 @@ def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
     return {"first": first[:shown], "more": first[shown:] + later}
 
 
-def _broken(rows: list[dict[str, Any]], drawn: list[curves.Chart]) -> list[str]:
+def _broken(logged: list[dict[str, Any]], drawn: list[curves.Chart]) -> list[str]:
     """What was NaN or infinite, and from which step on: the first thing to know about a run that went wrong."""
     first: dict[str, Any] = {}
-    for row in rows:
+    for row in logged:
         for key, value in row.items():
             real = curves.as_number(value)
             if real is not None and not math.isfinite(real):
