@@ -24,7 +24,7 @@ from prospect.runs.wording import number, short, span, tick
 HOSTILE = "<script>alert(1)</script>"
 CLOSING = "</script></style></title>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7 * 7 }}"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
-VOID = {"meta", "img", "br", "line", "circle", "path", "link", "input"}
+VOID = {"meta", "img", "br", "line", "circle", "path", "link", "input", "wbr"}
 
 
 @pytest.fixture(autouse=True)
