@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from prospect.runs.strict_json import as_number
@@ -85,15 +86,15 @@ def series(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[int, floa
     """Values by name, split and step; of what was done again after a resume the later ones."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
+        step = row.get("step")
+        if not isinstance(step, int):
+            continue
         for key, value in row.items():
-            (split, name), number = split_of(key), as_number(value)
-            if (
-                number is not None
-                and isinstance(row.get("step"), int)
-                and key not in NOT_CURVES
-                and not name.startswith("class/")
-            ):
-                _add(found.setdefault(name, {}).setdefault(split, {}), int(row["step"]), number)
+            number = None if key in NOT_CURVES else as_number(value)
+            if number is None or (parts := split_of(key))[1].startswith("class/"):
+                continue
+            split, name = parts
+            _add(found.setdefault(name, {}).setdefault(split, {}), int(step), number)
     return found
 
 
@@ -106,6 +107,7 @@ def step_axis(steps: Collection[int]) -> Axis:
     return Axis(low, high, LEFT, WIDTH - RIGHT, ticks=ticks)
 
 
+@lru_cache(maxsize=1024)
 def split_of(key: str) -> tuple[str, str]:
     """test/speak/f1 → (test, speak/f1); a key without a split has the empty one."""
     split, _, name = key.partition("/")
