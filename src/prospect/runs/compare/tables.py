@@ -198,7 +198,7 @@ def _around_zero(tests: Sequence[Test]) -> Axis | None:
 
 
 def _reach(test: Test, axis: Axis | None) -> dict[str, Any] | None:
-    if axis is None or not math.isfinite(test.difference):
-        return None
+    if axis is None or test.low is None or not math.isfinite(test.difference):
+        return None  # a dot without a reach says nothing
     alone = Summary(test.difference, None, test.count, test.low, test.high, {})
     return _whisker(alone, Summary(0.0, None, 0, None, None, {}), axis)
