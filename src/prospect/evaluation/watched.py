@@ -138,7 +138,7 @@ def predictions(decided: Decided) -> list[dict[str, Any]]:
 
 
 def shares(decided: Decided, thresholds: dict[str, float]) -> list[dict[str, list[int]]]:
-    """What each clip adds to the upper and the lower sum of either F1: by these, runs are compared over the same clips."""
+    """What each clip adds to the upper and the lower sum of either F1, by which runs are compared clip by clip."""
     columns = {name: _column(decided, number) for number, name in enumerate(DECISIONS)}
     marks = {name: (labels, scores_ > thresholds[name]) for name, (labels, scores_) in columns.items()}
     return [
