@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_the_terminal_says_it_all_in_100_columns(sweep, monkeypatch, capsys):
     assert "python train.py seed=2" in said
     paths = (str(sweep.parent), "again")
     assert all(len(line) <= 100 for line in said.splitlines() if not any(part in line for part in paths))
+
+
+def test_a_long_name_is_shown_whole(folders, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    long = "a_setting_with_a_name_that_is_as_long_as_the_longest_ones"
+    values = ((1.25, 1), (1.25, 2), (2.5, 1))
+    folders.sweep("sweep", [{f"loss.{long}": value, f"model.{long}_too": other} for value, other in values])
+    assert main([str(folders.root)]) == 0
+    assert not re.search(r"\w…", capsys.readouterr().out)  # an interval has blanks around it
 
 
 def test_the_files_hold_every_run(sweep, tmp_path, capsys):

@@ -77,15 +77,17 @@ def _against(comparison: Comparison) -> Table:
         title += f" (the files have all {len(comparison.metrics)} metrics)"
     if all(test.p is None for test in tests):
         title += f" (no p under {LEAST} pairs)"
-    table = _table("metric", "group", title=title)
+    table = _table("group", title=title)
     for name in ("difference", "95 %", "p (Holm)", "pairs"):
         table.add_column(name, justify="right", no_wrap=True)
     last = ""
     for test in tests:
-        metric, last = ("" if test.metric == last else test.metric), test.metric
+        if test.metric != last:
+            table.add_row(Text(test.metric, style="dim"))
+            last = test.metric
         cells = (wording.signed(test.difference), wording.signed_interval(test), wording.probability(test.p_holm))
         style = "bold" if test.p_holm is not None and test.p_holm < 0.05 else None
-        table.add_row(metric, Text(test.group), *cells, f"{test.count} {test.pairs}", style=style)
+        table.add_row(Padding(test.group, (0, 0, 0, 2)), *cells, f"{test.count} {test.pairs}", style=style)
     return table
 
 
@@ -117,5 +119,7 @@ def _best(comparison: Comparison, console: Console) -> None:
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(*columns, title=title and f"\n{title}", box=None, title_justify="left", header_style="dim")
+    table = Table(title=title and f"\n{title}", box=None, title_justify="left", header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a name cut short could be that of another group
     return table
