@@ -34,7 +34,7 @@ def show(comparison: Comparison, console: Console) -> None:
         for entry in problems:
             console.print(Text.assemble((entry.state, "red"), f" {entry.name}: {entry.problem or ''}"), soft_wrap=True)
             if entry.log:
-                console.print(Padding(Text(str(entry.log), style="dim"), (0, 0, 0, 2)), soft_wrap=True)
+                console.print(Text(f"  {entry.log}", style="dim"), soft_wrap=True)
     for note in comparison.notes:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
     if comparison.best:
