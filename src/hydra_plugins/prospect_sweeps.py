@@ -3,10 +3,10 @@
 Read at the start of every command, so nothing heavy may be imported here. No `__init__.py`: the package is shared.
 """
 
-from prospect.runs.local import Local as _Local
-from prospect.runs.queue import Here as _Here
-from prospect.runs.queue import Queue as _Queue
-from prospect.runs.sweeper import Sweep as _Sweep
+from prospect.runs.sweeps.local import Local as _Local
+from prospect.runs.sweeps.queue import Here as _Here
+from prospect.runs.sweeps.queue import Queue as _Queue
+from prospect.runs.sweeps.sweeper import Sweep as _Sweep
 
 
 class Sweeper(_Sweep):

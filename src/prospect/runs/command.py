@@ -19,7 +19,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from prospect.errors import Stopped, UserError
-from prospect.runs import claim, invocation, resume, sweep
+from prospect.runs import claim, resume
 from prospect.runs.check import Mistake
 from prospect.runs.compose import VERSION, Composed, compose
 from prospect.runs.ending import BAD, FAILED, INTERRUPTED, STOPPED, line_of, rank, refuse, say, told
@@ -28,6 +28,7 @@ from prospect.runs.nearest import nearest
 from prospect.runs.redact import redact_text
 from prospect.runs.resolve import finished
 from prospect.runs.signatures import Signature, of_callable
+from prospect.runs.sweeps import invocation, sweep
 
 QUIET = ["hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
 

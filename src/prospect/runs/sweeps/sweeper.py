@@ -14,15 +14,15 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from prospect.runs import sweep
-from prospect.runs.commands import Commands
 from prospect.runs.ending import BAD, FAILED, STOPPED, line_of, say
 from prospect.runs.folder import command_line
-from prospect.runs.invocation import launches
 from prospect.runs.redact import redact_text, redacted
 from prospect.runs.resume import key_of, quoted
-from prospect.runs.sweep import Job
-from prospect.runs.sweep_table import table
+from prospect.runs.sweeps import sweep
+from prospect.runs.sweeps.commands import Commands
+from prospect.runs.sweeps.invocation import launches
+from prospect.runs.sweeps.sweep import Job
+from prospect.runs.sweeps.table import table
 
 OVER = {"DONE", "RUNNING"}  # not to be started again; RUNNING is somebody else's
 

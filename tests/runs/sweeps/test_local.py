@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from prospect.runs.local import places
+from prospect.runs.sweeps.local import places
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from prospect.disk import write_atomically
 from prospect.errors import UserError
 from prospect.runs import claim
 from prospect.runs.compose import Composed
-from prospect.runs.invocation import launches
 from prospect.runs.overrides import renamed
 from prospect.runs.redact import HIDDEN, redacted
 from prospect.runs.resume import asked as asked_for
 from prospect.runs.resume import key_of, quoted
 from prospect.runs.strict_json import to_json
+from prospect.runs.sweeps.invocation import launches
 
 FILE = "sweep.json"
 LOGS = "logs"  # what jobs with a process of their own print

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from prospect.errors import UserError
 from prospect.runs import claim
-from prospect.runs.invocation import only_own
 from prospect.runs.resume import quoted
-from prospect.runs.sweep import LOGS, Job
+from prospect.runs.sweeps.invocation import only_own
+from prospect.runs.sweeps.sweep import LOGS, Job
 
 WIDTH = 100  # of an error; the log has all of it
 

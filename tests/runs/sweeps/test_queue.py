@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from prospect.runs.queue import Queue, ranked
+from prospect.runs.sweeps.queue import Queue, ranked
 
-CONF = Path(__file__).parents[2] / "conf" / "hydra" / "launcher"
+CONF = Path(__file__).parents[3] / "conf" / "hydra" / "launcher"
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from prospect.errors import UserError
-from prospect.runs import sweep
+from prospect.runs.sweeps import sweep
 
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = Path(__file__).parents[3] / "src"
 SEEDS = ["-m", "seed=0,1,2,3", "hydra.sweep.dir=out"]
 LAUNCHERS = {
     "local": ["launcher=local", "hydra.launcher.jobs=2"],

@@ -15,11 +15,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from prospect.runs import invocation
 from prospect.runs.ending import BAD, FAILED, STOPPED
 from prospect.runs.redact import HIDDEN
 from prospect.runs.resume import key_of, quoted
-from prospect.runs.sweep_table import output
+from prospect.runs.sweeps import invocation
+from prospect.runs.sweeps.table import output
 
 CODES = {FAILED: "it failed", BAD: "it was refused", STOPPED: "it was stopped"}
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from prospect.errors import UserError
 from prospect.runs import provenance
-from prospect.runs.commands import Command, Commands, ended
 from prospect.runs.ending import STOPPED, say
+from prospect.runs.sweeps.commands import Command, Commands, ended
 
 POLL = 0.05  # seconds
 

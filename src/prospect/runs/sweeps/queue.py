@@ -17,8 +17,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prospect.runs.commands import Command, Commands, ended
 from prospect.runs.ending import say
+from prospect.runs.sweeps.commands import Command, Commands, ended
 
 PLUGINS = {"submitit_folder", "max_num_timeout"}  # keys that only Hydra's plugin has
 POLL = 0.5  # seconds; submitit itself asks SLURM less often
@@ -96,7 +96,7 @@ def ranked(words: list[str], log: str, sweep: str) -> int:
     """In the job: this task's rank in the environment, then the command. Its exit code."""
     from submitit.helpers import TorchDistributedEnvironment
 
-    from prospect.runs.invocation import SWEEP
+    from prospect.runs.sweeps.invocation import SWEEP
 
     os.environ.pop("MASTER_PORT", None)  # one that every job inherits would be taken
     environment = TorchDistributedEnvironment()
