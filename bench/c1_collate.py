@@ -13,9 +13,9 @@ from typing import Any
 
 from bench.measure import Measured, side_by_side
 from bench.streams import stream
-from prospect.conversation import smolvlm
 from prospect.conversation.sample import Sample
 from prospect.conversation.segments import IGNORE, encode
+from prospect.conversation.smolvlm import SMOLVLM
 from prospect.models.frames import FrameLayout
 from prospect.models.images import ImageLayout
 from prospect.models.words import stand_in_tokenizer
@@ -31,11 +31,11 @@ def measure() -> list[Measured]:
     results, times = [], {}
     for frames, turns, target in ((480, 90, 8.0), (4000, 500, 20.0)):
         sample = stream(frames, turns)
-        item = Item(sample, encode(smolvlm.chat(sample, no_pictures), tokenizer))
+        item = Item(sample, encode(SMOLVLM.chat(sample, no_pictures), tokenizer))
         written_ = written(sample)
         assert searched(tokenizer, *written_) == (item.encoded.labels(), item.encoded.points.tolist())
         cold, scan = side_by_side(
-            lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]),
+            lambda s=sample: collate([Item(s, encode(SMOLVLM.chat(s, no_pictures), tokenizer))]),
             lambda w=written_: searched(tokenizer, *w),
             rounds=5,
         )
@@ -48,9 +48,9 @@ def measure() -> list[Measured]:
         results.append(Measured("C2 collate, tokenised before", warm / tokenise, 0.15, False, detail))
     for frames, turns in ((2000, 250), (24000, 3000)):
         sample = stream(frames, turns)
-        length = len(encode(smolvlm.chat(sample, no_pictures), tokenizer))
+        length = len(encode(SMOLVLM.chat(sample, no_pictures), tokenizer))
         times[length], _ = side_by_side(
-            lambda s=sample: collate([Item(s, encode(smolvlm.chat(s, no_pictures), tokenizer))]), list, rounds=5
+            lambda s=sample: collate([Item(s, encode(SMOLVLM.chat(s, no_pictures), tokenizer))]), list, rounds=5
         )
     gc.unfreeze()
     (short, fast), (long, slow) = times.items()
@@ -81,7 +81,7 @@ Ranges = list[tuple[int, int]]
 def written(sample: Sample) -> tuple[str, Ranges, Ranges]:
     """The whole text, and the character ranges of what is learnt: turns, and frames with a decision."""
     text, turns, frames = "", [], []
-    for segment in smolvlm.chat(sample, no_pictures):
+    for segment in SMOLVLM.chat(sample, no_pictures):
         if segment.channel is not None:
             turns.append((len(text), len(text) + len(segment.text)))
         size = len(segment.text) // max(1, len(segment.decisions))

@@ -47,6 +47,23 @@ def small_tokenizer():
     return words.small_tokenizer()
 
 
+@pytest.fixture(scope="session")
+def true_qwen_tokenizer():
+    folder = PUBLISHED / "Qwen3-VL"
+    if not (folder / "vocab.json").is_file():
+        pytest.skip("the published Qwen3-VL files are not here")
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def small_qwen_tokenizer():
+    from prospect.models import qwen3_vl_words
+
+    return qwen3_vl_words.small_tokenizer()
+
+
 @pytest.fixture
 def vlm():
     """A fresh tiny model: tests may train it."""

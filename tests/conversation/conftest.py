@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, NamedTuple
+
 import pytest
 from hypothesis import strategies as st
 from tests.conversation.texts import texts
 
+from prospect.conversation.chat import ChatFormat
 from prospect.conversation.dst import Transition, applied, legal
+from prospect.conversation.qwen3_vl import QWEN3_VL
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
+from prospect.conversation.segments import Segment
+from prospect.conversation.smolvlm import SMOLVLM
 
 STATUSES = st.sampled_from(["not_started", "in_progress", "completed"])
 
@@ -44,6 +51,37 @@ def streams():
     return drawn
 
 
-@pytest.fixture(scope="session", params=["small", "published"])
-def tokenizer(request):
-    return request.getfixturevalue("small_tokenizer" if request.param == "small" else "true_tokenizer")
+class Family(NamedTuple):
+    """A chat format with a tokenizer of its family; `picture` is what it writes for one."""
+
+    format: ChatFormat
+    tokenizer: Any
+    picture: list[Segment]
+
+    def id(self, token: str) -> int:
+        return self.tokenizer.convert_tokens_to_ids(token)
+
+    def normal(self, text: str) -> str:
+        """What the tokenizer makes of a text before it looks at it."""
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
+
+    def parts(self, answer: str) -> bool:
+        """Whether the tokenizer itself parts a header from an answer: Qwen's joins newlines."""
+        return self.format is SMOLVLM or not re.match(r"\s*[\r\n]", answer)
+
+
+TILE = Segment("<fake_token_around_image><global-img><image><fake_token_around_image>", control=True)
+PATCH = Segment("<|vision_start|><|image_pad|><|vision_end|>", control=True)
+FAMILIES = {
+    "smolvlm-small": (SMOLVLM, "small_tokenizer", TILE),
+    "smolvlm-published": (SMOLVLM, "true_tokenizer", TILE),
+    "qwen-small": (QWEN3_VL, "small_qwen_tokenizer", PATCH),
+    "qwen-published": (QWEN3_VL, "true_qwen_tokenizer", PATCH),
+}
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def family(request) -> Family:
+    chat, tokenizer, picture = FAMILIES[request.param]
+    return Family(chat, request.getfixturevalue(tokenizer), [picture])

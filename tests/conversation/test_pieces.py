@@ -7,7 +7,6 @@ from itertools import takewhile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prospect.conversation import smolvlm
 from prospect.conversation.dst import said
 from prospect.conversation.pieces import Pieces
 from prospect.conversation.sample import Sample
@@ -31,20 +30,20 @@ def joined(sample: Sample, pieces: Pieces) -> list[int]:
 
 @given(data=st.data(), size=st.sampled_from([1, 5]))
 @settings(max_examples=60, deadline=None)
-def test_joined_pieces_are_the_whole_sequence(tokenizer, streams, data, size):
+def test_joined_pieces_are_the_whole_sequence(family, streams, data, size):
     sample = data.draw(streams())
-    whole = encode(smolvlm.chat(sample, lambda picture: [], size), tokenizer, sample.id)
-    assert joined(sample, Pieces(tokenizer, size)) == whole.ids
+    whole = encode(family.format.chat(sample, lambda picture: [], size), family.tokenizer, sample.id)
+    assert joined(sample, Pieces(family.format, family.tokenizer, size)) == whole.ids
 
 
-def test_what_a_model_wrote_is_read_back(tokenizer):
-    pieces = Pieces(tokenizer)
+def test_what_a_model_wrote_is_read_back(family):
+    pieces = Pieces(family.format, family.tokenizer)
     for text in ("", " led by blanks", "The red disc is in place.", "S1->complete, S2->start", "a\n\nb 🔥 don't  "):
         assert pieces.read(pieces.text(text)) == text
 
 
-def test_a_turn_ends_with_its_token_and_a_newline(small_tokenizer):
-    pieces = Pieces(small_tokenizer, 3)
-    assert pieces.end == small_tokenizer.eos_token_id
-    assert small_tokenizer.decode(pieces.closed()) == "<end_of_utterance>\n"
-    assert pieces.frame() == [small_tokenizer.convert_tokens_to_ids("<image>")] * 3
+def test_a_turn_ends_with_its_token_and_a_newline(family):
+    pieces = Pieces(family.format, family.tokenizer, 3)
+    assert pieces.end == family.tokenizer.eos_token_id
+    assert family.tokenizer.decode(pieces.closed()) == f"{family.format.end}\n"
+    assert pieces.frame() == [family.id(family.format.image)] * 3

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prospect.conversation import smolvlm
 from prospect.conversation.sampling import labelled
 from prospect.conversation.segments import Decision, Encoded, encode
+from prospect.conversation.smolvlm import SMOLVLM
 
 RATES = ["0", "0.05", "0.35", "0.5", "0.95", "1"]
 
@@ -51,7 +51,7 @@ def test_halves_are_rounded_up_in_decimals(rate, silent, right):
 @settings(max_examples=40, deadline=None)
 def test_only_labels_change(small_tokenizer, streams, data, rate):
     sample = data.draw(streams())
-    encoded = encode(smolvlm.chat(sample, lambda picture: [], 5), small_tokenizer)
+    encoded = encode(SMOLVLM.chat(sample, lambda picture: [], 5), small_tokenizer)
     before = deepcopy(encoded)
     kept = labelled(encoded, rate, "seed/epoch/clip")
     assert encoded == before

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prospect.conversation import smolvlm
 from prospect.conversation.dst import Transition, applied
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
 from prospect.conversation.segments import encode
+from prospect.conversation.smolvlm import SMOLVLM
 from prospect.conversation.split import split
 from prospect.errors import UserError
 
@@ -27,7 +27,7 @@ FPS = 2
 @pytest.fixture(scope="module")
 def length(small_tokenizer):
     """Of a sample with 5 tokens a frame."""
-    return lambda sample: len(encode(smolvlm.chat(sample, lambda picture: [], 5), small_tokenizer))
+    return lambda sample: len(encode(SMOLVLM.chat(sample, lambda picture: [], 5), small_tokenizer))
 
 
 def pieces(turns) -> list[tuple[int | None, Turn]]:

@@ -1,4 +1,4 @@
-"""Invariants of streams as tokens, for any text, any number of tokens a frame and both tokenizers:
+"""Invariants of streams as tokens, for any text, any number of tokens a frame, every family and its tokenizers:
 1. ids == tokenizer(whole text) while content holds no control look-alikes; one channel a token;
 2. the learnt tokens of each learnt turn decode to its text and end token, of transitions as of utterances;
 3. frames are image tokens, so many each, and only they are; a decision stands on the last token of a learnt frame;
@@ -11,25 +11,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from prospect.conversation import smolvlm
+from prospect.conversation.chat import ChatFormat
 from prospect.conversation.dst import Transition, said, said_state
+from prospect.conversation.qwen3_vl import QWEN3_VL
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
 from prospect.conversation.segments import Decision, Encoded, Segment, encode
+from prospect.conversation.smolvlm import SMOLVLM
 from prospect.errors import UserError
 
 SIZES = st.sampled_from([1, 5, 10])
 many = settings(max_examples=60, deadline=None)
 
 
-def written(sample: Sample, size: int = 1) -> list[Segment]:
-    return smolvlm.chat(sample, lambda picture: [], size)
+def written(sample: Sample, size: int = 1, chat: ChatFormat = SMOLVLM) -> list[Segment]:
+    return chat.chat(sample, lambda picture: [], size)
 
 
-def encoded(sample: Sample, tokenizer, size: int = 1) -> Encoded:
-    return encode(written(sample, size), tokenizer, sample.id)
+def encoded(sample: Sample, tokenizer, size: int = 1, chat: ChatFormat = SMOLVLM) -> Encoded:
+    return encode(written(sample, size, chat), tokenizer, sample.id)
 
 
 def rightly_decided(sample: Sample, ids: list[int], image: int, size: int) -> dict[int, Decision]:
@@ -56,51 +58,53 @@ def rightly_decided(sample: Sample, ids: list[int], image: int, size: int) -> di
 
 @given(data=st.data(), size=SIZES)
 @many
-def test_ids_equal_those_of_the_whole_text(tokenizer, streams, data, size):
-    segments = written(data.draw(streams(hostile=False)), size)
+def test_ids_equal_those_of_the_whole_text(family, streams, data, size):
+    sample = data.draw(streams(hostile=False))
+    assume(all(family.parts(turn.text) for turn in sample.turns if turn.role == "assistant"))
+    segments = written(sample, size, family.format)
     whole = "".join(segment.text for segment in segments)
-    result = encode(segments, tokenizer)
-    assert result.ids == tokenizer(whole, add_special_tokens=False)["input_ids"]
+    result = encode(segments, family.tokenizer)
+    assert result.ids == family.tokenizer(whole, add_special_tokens=False)["input_ids"]
     assert len(result.channels) == len(result.ids)
 
 
 @given(data=st.data(), size=SIZES)
 @many
-def test_learnt_tokens_decode_to_their_turns(tokenizer, streams, data, size):
-    sample = data.draw(streams())
-    result = encoded(sample, tokenizer, size)
+def test_learnt_tokens_decode_to_their_turns(family, streams, data, size):
+    sample, chat = data.draw(streams()), family.format
+    result = encoded(sample, family.tokenizer, size, chat)
     learnt = [
-        (channel, tokenizer.decode(result.ids[start:stop], clean_up_tokenization_spaces=False))
+        (channel, family.tokenizer.decode(result.ids[start:stop], clean_up_tokenization_spaces=False))
         for channel, start, stop in result.spans()
         if channel
     ]
     assert learnt == [
-        ("dst", f" {said(turn.transitions)}<end_of_utterance>")
+        ("dst", f"{chat.lead}{said(turn.transitions)}{chat.end}")
         if turn.role == "dst"
-        else ("speak", f" {''.join(turn.parts)}<end_of_utterance>")
+        else ("speak", f"{chat.lead}{family.normal(''.join(turn.parts))}{chat.end}")
         for turn in sample.turns
         if turn.learn and turn.role in ("dst", "assistant")
     ]
-    assert [text for _, text in learnt] == smolvlm.learnt_texts(sample)
+    assert [text for _, text in learnt] == [family.normal(text) for text in chat.learnt_texts(sample)]
 
 
 @given(data=st.data(), size=SIZES)
 @many
-def test_decisions_stand_on_the_last_token_of_their_frame(tokenizer, streams, data, size):
+def test_decisions_stand_on_the_last_token_of_their_frame(family, streams, data, size):
     sample = data.draw(streams())
-    result = encoded(sample, tokenizer, size)
-    image = tokenizer.convert_tokens_to_ids("<image>")
-    assert result.decisions == rightly_decided(sample, result.ids, image, size)
+    result = encoded(sample, family.tokenizer, size, family.format)
+    assert result.decisions == rightly_decided(sample, result.ids, family.id(family.format.image), size)
     assert all(result.channels[position] is None for position in result.decisions)
-    assert result.ids.count(tokenizer.convert_tokens_to_ids("<|im_start|>")) == 1
+    told = sum(turn.role != "frames" for turn in sample.turns)
+    assert result.ids.count(family.id("<|im_start|>")) == (1 if family.format.begin else told)
 
 
 @given(data=st.data(), size=SIZES)
 @many
-def test_what_users_say_changes_no_decision_and_nothing_learnt(small_tokenizer, streams, data, size):
+def test_what_users_say_changes_no_decision_and_nothing_learnt(family, streams, data, size):
     sample = data.draw(streams())
     silent = replace(sample, turns=tuple(turn for turn in sample.turns if turn.role != "user"))
-    loud, quiet = encoded(sample, small_tokenizer, size), encoded(silent, small_tokenizer, size)
+    loud, quiet = (encoded(each, family.tokenizer, size, family.format) for each in (sample, silent))
     assert list(loud.decisions.values()) == list(quiet.decisions.values())
     assert learnt_ids(loud) == learnt_ids(quiet)
 
@@ -109,16 +113,17 @@ def learnt_ids(result: Encoded) -> list[int]:
     return [token for token, channel in zip(result.ids, result.channels, strict=True) if channel]
 
 
+@pytest.mark.parametrize("chat", [SMOLVLM, QWEN3_VL], ids=["smolvlm", "qwen"])
 @given(data=st.data())
 @many
-def test_the_prompt_tells_the_first_state_and_no_later_one(small_tokenizer, streams, data):
+def test_the_prompt_tells_the_first_state_and_no_later_one(chat, streams, data):
     sample = data.draw(streams(hostile=False))
-    text = "".join(segment.text for segment in written(sample))
-    prompt = text.split("<end_of_utterance>")[0]
+    text = "".join(segment.text for segment in written(sample, chat=chat))
+    prompt = text.split(chat.end)[0]
     assert prompt.endswith(f"\nState: {said_state(sample.task.state)}")
     # Whatever follows, the prompt is the same: it cannot tell what it does not know.
-    alone = "".join(segment.text for segment in written(replace(sample, turns=sample.turns[:1])))
-    assert alone == f"{prompt}<end_of_utterance>\n"
+    alone = "".join(segment.text for segment in written(replace(sample, turns=sample.turns[:1]), chat=chat))
+    assert alone == f"{prompt}{chat.end}\n"
 
 
 TASK = Task("toy", (Step("S1", "base"), Step("S2", "roof")), {"S1": "in_progress", "S2": "not_started"})
@@ -148,6 +153,16 @@ def test_rendered_form():
         "<image><image><image><image>DST: S1->complete, S2->start<end_of_utterance>\n"
         "Assistant: The roof.<end_of_utterance>\n"
         "<image><image>"
+    )
+
+
+def test_rendered_form_of_qwen():
+    said_ = (seen(0, 2), Turn("dst", BOTH), Turn("assistant", ("The roof.",)), seen(2, 3))
+    assert "".join(segment.text for segment in written(stream(*said_), 2, QWEN3_VL)) == (
+        "<|im_start|>system\nHelp.<|im_end|>\n"
+        "<|image_pad|><|image_pad|><|image_pad|><|image_pad|><|im_start|>dst\nS1->complete, S2->start<|im_end|>\n"
+        "<|im_start|>assistant\nThe roof.<|im_end|>\n"
+        "<|image_pad|><|image_pad|>"
     )
 
 

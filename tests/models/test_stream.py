@@ -100,8 +100,8 @@ def test_for_streams_twice_is_for_streams_once():
 
 
 def test_spare_tokens_are_those_of_the_tokenizer(true_tokenizer, small_tokenizer):
-    assert decision_tokens(true_tokenizer) == [49191, 49192, 49193, 49194]
-    names = small_tokenizer.convert_ids_to_tokens(decision_tokens(small_tokenizer))
+    assert decision_tokens(true_tokenizer, 49280) == [49191, 49192, 49193, 49194]
+    names = small_tokenizer.convert_ids_to_tokens(decision_tokens(small_tokenizer, len(small_tokenizer)))
     assert names == [f"<|reserved_special_token_{number}|>" for number in range(4)]
 
 

@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoImageProcessor, SmolVLMProcessor
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import encode
-from prospect.models.images import ImageSettings, layout_of
-from prospect.models.loading import tokenizer_of, tokens_a_tile
+from prospect.models.images import ImageSettings, layout_of, tokens_a_tile
+from prospect.models.loading import tokenizer_of
 from prospect.models.smolvlm import architecture, smolvlm2
 from prospect.models.vlm import VLM
 from prospect.models.words import CHAT_TEMPLATE, stand_in_tokenizer
@@ -41,7 +41,7 @@ def own(size: str) -> StillProcessor:
     folder = FOLDERS[size]
     return StillProcessor(
         AutoImageProcessor.from_pretrained(folder),
-        tokenizer_of(TOKENIZER),
+        tokenizer_of(TOKENIZER, CHAT_TEMPLATE),
         SimpleNamespace(num_frames=1, fps=1),
         image_seq_len=json.loads((folder / "processor_config.json").read_text())["image_seq_len"],
         chat_template=json.loads((folder / "chat_template.json").read_text())["chat_template"],
@@ -121,7 +121,7 @@ def test_pixels_are_those_of_the_published_settings():
 
 
 def test_template_and_stand_in_agree_with_what_was_published():
-    true, stand_in = tokenizer_of(TOKENIZER), stand_in_tokenizer()
+    true, stand_in = tokenizer_of(TOKENIZER, CHAT_TEMPLATE), stand_in_tokenizer()
     assert true.chat_template == CHAT_TEMPLATE
     assert json.loads((FOLDERS["500m"] / "chat_template.json").read_text())["chat_template"] == CHAT_TEMPLATE
     special = {token.content: index for index, token in true.added_tokens_decoder.items()}

@@ -38,10 +38,10 @@ class Trained(NamedTuple):
     settings: WatchSettings
 
 
-def seer(heads="binary", layers=2, grid=(1,), seed=0, **sizes):
+def seer(heads="binary", layers=2, grid=(1,), seed=0, make=tiny, **sizes):
     """A small model that watches, its heads drawn wide so that decisions differ from frame to frame."""
-    settings = StreamSettings(heads, frame_grid=list(grid))
-    vlm = for_streams(tiny(seed=seed, layers=layers, device="cpu", stream=settings, **sizes), seed)
+    settings = StreamSettings(heads, frame_grid=grid if grid == "native" else list(grid))
+    vlm = for_streams(make(seed=seed, layers=layers, device="cpu", stream=settings, **sizes), seed)
     vlm.model.eval()
     with torch.no_grad():
         for parameter in vlm.model.decisions.parameters():
@@ -52,7 +52,7 @@ def seer(heads="binary", layers=2, grid=(1,), seed=0, **sizes):
 def film(vlm, frames=40, seed=0, start=3, steps=4, users=0.1, events=0.2):
     """A clip of made-up features in which much happens."""
     random, draw = Random(seed), np.random.default_rng(seed)
-    width = vlm.model.config.text_config.hidden_size
+    width = vlm.model.config.feature_width
     made = draw.normal(size=(start + frames, vlm.frame_tokens, width)).astype(np.float32)
     task = Task(
         "a toy",

@@ -6,8 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.streaming.films import seer
 from transformers import LlamaConfig, LlamaModel
 
+from prospect.models.patches import PatchSettings
+from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
 from prospect.streaming.cache import StreamCache
 
 WIDTH, HEAD_ROWS = 48, 300
@@ -114,6 +117,37 @@ def test_rolled_back_and_dropped_of_one_layer_as_fresh(data):
     states = fed(ONE, cache, [[7], [8]])
     for row, state, token in zip(rows, states, (7, 8), strict=True):
         assert variation(state[-1], fresh(ONE, [*row, token])[-1]) <= 1e-5
+
+
+@torch.no_grad()
+def test_dropped_frames_take_their_places_along():
+    """Frames of 1 + 2 × 2 tokens take three places of three coordinates: what moves up is turned by places."""
+    vlm = seer(layers=1, grid=(1, 2), make=tiny_qwen3_vl, image=PatchSettings(frame=64))
+    model, image = vlm.model.model.language_model, vlm.image_token_id
+    rows = [[9, 8, *[image] * 5, 7, *[image] * 10, 6, 5, *[image] * 5, 4], [3, *[image] * 5, 2, 9, *[image] * 5, 8, 7]]
+    cache = StreamCache(model, 2, 60)
+
+    def called(numbers, added):
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in added], batch_first=True)
+        places = cache.begin(numbers, [len(row) for row in added], ids.device)
+        frames = int((ids == image).sum()) // 5
+        positions = cache.placed(*vlm.model.walked(ids, torch.ones_like(ids), frames))
+        seen = (torch.arange(cache.filled) <= places[..., None])[:, None]
+        states = model(ids, position_ids=positions, past_key_values=cache, attention_mask=seen).last_hidden_state
+        cache.done()
+        return states, positions
+
+    called([0, 1], rows)
+    for number, start, stop in ((0, 2, 8), (1, 1, 6), (0, 7, 12)):
+        cache.drop(number, start, stop)
+        del rows[number][start:stop]
+    for number, row in enumerate(rows):
+        state, positions = called([number], [[5]])
+        ids = torch.tensor([[*row, 5]])
+        whole, _ = vlm.model.walked(ids, torch.ones_like(ids), int((ids == image).sum()) // 5)
+        assert positions[:, 0, 0].tolist() == whole[:, 0, -1].tolist()
+        right = model(ids, position_ids=whole, use_cache=False).last_hidden_state[0, -1]
+        torch.testing.assert_close(state[0, -1], right, atol=1e-4, rtol=1e-4)
 
 
 def test_positions_are_right_far_out():

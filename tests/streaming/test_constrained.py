@@ -12,6 +12,8 @@ from tests.streaming.films import film, seer
 
 from prospect.conversation.dst import applied, legal, read, said, state_of
 from prospect.conversation.pieces import Pieces
+from prospect.conversation.qwen3_vl import QWEN3_VL
+from prospect.conversation.smolvlm import SMOLVLM
 from prospect.streaming.constrained import LegalUpdate
 from prospect.streaming.recorded import recorded
 from prospect.streaming.stream import WatchSettings
@@ -26,9 +28,17 @@ IDS = st.lists(
 )
 
 
-@pytest.fixture(scope="module", params=["small", "published"])
+FORMATS = {
+    "small_tokenizer": SMOLVLM,
+    "true_tokenizer": SMOLVLM,
+    "small_qwen_tokenizer": QWEN3_VL,
+    "true_qwen_tokenizer": QWEN3_VL,
+}
+
+
+@pytest.fixture(scope="module", params=FORMATS)
 def pieces(request):
-    return Pieces(request.getfixturevalue("small_tokenizer" if request.param == "small" else "true_tokenizer"))
+    return Pieces(FORMATS[request.param], request.getfixturevalue(request.param))
 
 
 @given(steps=IDS, seed=st.integers(0, 999), limit=st.integers(1, 60))
@@ -36,7 +46,7 @@ def pieces(request):
 def test_any_walk_is_a_legal_update_as_training_spells_it(pieces, steps, seed, limit):
     random = Random(seed)
     state = state_of(steps, {step: random.choice(["not_started", "in_progress"]) for step in steps})
-    update, ids = LegalUpdate(pieces.spelled, pieces.end, state), []
+    update, ids = LegalUpdate(pieces.spelled, pieces.end, state, pieces.lead), []
     while (token := random.choice(sorted(update.allowed(limit - len(ids))))) != pieces.end:
         update.write(token)
         ids.append(token)
@@ -51,7 +61,7 @@ def test_any_walk_is_a_legal_update_as_training_spells_it(pieces, steps, seed, l
 def test_every_legal_update_can_be_written(pieces):
     state = state_of(["S1", "S2"], {"S1": "in_progress"})
     for text in ("S1->complete", "S2->start, S2->complete, S1->complete", "S1->complete, S2->start"):
-        update = LegalUpdate(pieces.spelled, pieces.end, state)
+        update = LegalUpdate(pieces.spelled, pieces.end, state, pieces.lead)
         for token in pieces.text(text):
             assert token in update.allowed(99)
             update.write(token)
@@ -59,7 +69,7 @@ def test_every_legal_update_can_be_written(pieces):
 
 
 def test_a_finished_task_leaves_only_the_end(pieces):
-    update = LegalUpdate(pieces.spelled, pieces.end, state_of(["S1"], {"S1": "in_progress"}))
+    update = LegalUpdate(pieces.spelled, pieces.end, state_of(["S1"], {"S1": "in_progress"}), pieces.lead)
     assert pieces.end not in update.allowed(99)
     for token in pieces.text("S1->complete"):
         update.write(token)
@@ -67,7 +77,7 @@ def test_a_finished_task_leaves_only_the_end(pieces):
 
 
 def test_the_likeliest_legal_token_is_taken(pieces):
-    update = LegalUpdate(pieces.spelled, pieces.end, state_of(["S1", "S2"], {"S1": "in_progress"}))
+    update = LegalUpdate(pieces.spelled, pieces.end, state_of(["S1", "S2"], {"S1": "in_progress"}), pieces.lead)
     choose, logits = Legal(update), torch.zeros(len(pieces.tokenizer))
     logits[pieces.end] = 9  # not yet
     logits[list(pieces.text("S2->start"))] = 1
@@ -77,7 +87,7 @@ def test_the_likeliest_legal_token_is_taken(pieces):
 
 def test_greedy_writes_no_control(pieces):
     choose, logits = Greedy(pieces.tokenizer, pieces.end), torch.zeros(len(pieces.tokenizer) + 8)
-    logits[pieces.tokenizer.convert_tokens_to_ids("<image>")] = 9
+    logits[pieces.tokenizer.convert_tokens_to_ids(pieces.format.image)] = 9
     logits[len(pieces.tokenizer) + 3] = 8  # of a padded vocabulary
     logits[5 if pieces.tokenizer.convert_ids_to_tokens(5) not in pieces.tokenizer.all_special_tokens else 300] = 1
     token = choose(logits, 9)

@@ -14,6 +14,8 @@ from prospect.conversation.sample import Sample, Step, Task, Turn
 from prospect.conversation.segments import encode
 from prospect.errors import UserError
 from prospect.models.adapt import lora
+from prospect.models.patches import PatchSettings
+from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
 from prospect.streaming.context import NoDrop
 from prospect.streaming.recorded import happened, recorded
 from prospect.streaming.stream import Stream, WatchSettings
@@ -21,14 +23,17 @@ from prospect.streaming.watcher import watch, watch_all
 from prospect.training.collate import Item, collator
 
 CLOSE = 1e-4
-MODELS = [("binary", (1,)), ("token", (1,)), ("binary", (1, 2))]
+MODELS = {
+    "binary-1": lambda: seer(),
+    "token-1": lambda: seer("token"),
+    "binary-2": lambda: seer(grid=(1, 2), tile=64),
+    "qwen-token-2": lambda: seer("token", grid=(1, 2), make=tiny_qwen3_vl, image=PatchSettings(frame=64)),
+}
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=lambda kind: f"{kind[0]}-{len(kind[1])}")
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    heads, grid = request.param
-    size = {"tile": 64} if max(grid) > 1 else {}
-    return seer(heads, grid=grid, **size)
+    return MODELS[request.param]()
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from prospect.data.dataset import Dataset
 from prospect.errors import UserError
 from prospect.models.sealed import model_folder
 from prospect.models.tiny import tiny
+from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
 from prospect.training.fit import supervised
 from prospect.training.losses import lm
 from prospect.training.supervised import NonFiniteLoss
@@ -38,8 +39,8 @@ def dataset(picture, train: int = 10) -> Dataset:
     return Dataset("lengths", "classification", {"train": samples, "val": samples[:3], "test": []}, ("fire",))
 
 
-def fitted(folder, picture, batch: int, accumulation: int, **more):
-    vlm = tiny(seed=1, device="cpu")
+def fitted(folder, picture, batch: int, accumulation: int, make=tiny, **more):
+    vlm = make(seed=1, device="cpu")
     options = {"max_steps": 5, "learning_rate": 0.05, "logging_steps": 1, "optim": "sgd", "save_strategy": "no"}
     args = functools.partial(
         TrainingArguments,
@@ -52,8 +53,9 @@ def fitted(folder, picture, batch: int, accumulation: int, **more):
     return vlm, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_accumulation_is_exact(tmp_path, picture):
-    whole, one_by_one = (fitted(tmp_path / str(n), picture, n, 4 // n) for n in (4, 1))
+@pytest.mark.parametrize("make", [tiny, tiny_qwen3_vl])
+def test_accumulation_is_exact(tmp_path, picture, make):
+    whole, one_by_one = (fitted(tmp_path / str(n), picture, n, 4 // n, make) for n in (4, 1))
     for name, parameter in whole[0].model.named_parameters():
         other = dict(one_by_one[0].model.named_parameters())[name]
         assert torch.allclose(parameter, other, atol=1e-6, rtol=0), name

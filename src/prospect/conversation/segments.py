@@ -43,13 +43,15 @@ class Segment:
     """A piece of text. `control` marks special tokens written by the chat format; all else is plain characters.
 
     A segment of frames has a decision for each of them, None where there is nothing to learn: its tokens are parted
-    evenly, and a decision is read at the last token of its part.
+    evenly, and a decision is read at the last token of its part. What begins with a segment `apart` is tokenised by
+    itself, even where a token of the whole text would straddle its beginning.
     """
 
     text: str
     channel: Channel = None
     control: bool = False
     decisions: tuple[Decision | None, ...] = ()
+    apart: bool = False
 
 
 class Encoded:
@@ -115,7 +117,7 @@ class Encoded:
 
 def encode(segments: Iterable[Segment], tokenizer: Any, sample_id: str = "?") -> Encoded:
     """Tokenise segments so that `ids == tokenizer(whole text)` while content holds no control look-alikes."""
-    runs = [list(run) for _, run in groupby((s for s in segments if s.text), key=lambda segment: segment.control)]
+    runs = list(_runs(segments))
     plain = iter(_plain_ids(tokenizer, ["".join(s.text for s in run) for run in runs if not run[0].control]))
     ids: list[int] = []
     channels: list[Channel] = []
@@ -128,6 +130,20 @@ def encode(segments: Iterable[Segment], tokenizer: Any, sample_id: str = "?") ->
             ids.extend(piece)
             channels.extend([segment.channel] * len(piece))
     return Encoded(ids, channels, decisions)
+
+
+def _runs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Stretches that are tokenised at once: of special tokens, or of plain text up to what stands apart from it."""
+    run: list[Segment] = []
+    for segment in segments:
+        if not (segment.text or segment.apart):
+            continue
+        if run and (segment.apart or segment.control != run[0].control):
+            yield run
+            run = []
+        run.append(segment)
+    if run:
+        yield run
 
 
 Pieces = Iterable[tuple[Segment, Sequence[int]]]

@@ -32,7 +32,9 @@ def _generate(vlm: VLM, samples: Sequence[Sample], max_new_tokens: int) -> list[
     assert isinstance(pad_id, int)
     batch = pad(prompts, pad_id, "left")
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
-    inputs |= vlm.images.pixels([picture for sample in samples for picture in prompt_pictures(sample)])
+    pictures = [picture for sample in samples for picture in prompt_pictures(sample)]
+    inputs |= vlm.images.places(batch["input_ids"], batch["attention_mask"], pictures)
+    inputs |= vlm.images.pixels(pictures)
     inputs = {key: value.to(vlm.device) for key, value in inputs.items()}
     # Ranks that share one spread model go on until the last of them has ended its answers.
     ids = vlm.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, synced_gpus=vlm.sharded)

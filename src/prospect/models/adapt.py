@@ -21,7 +21,7 @@ from prospect.models.vlm import VLM
 log = logging.getLogger(__name__)
 
 # A bare `q_proj` would hit the vision tower as well, which has layers of the same names.
-LANGUAGE_PROJECTIONS = r"model\.text_model\..*\.(q|k|v|o|gate|up|down)_proj"
+LANGUAGE_PROJECTIONS = r"model\.(text_model|language_model)\..*\.(q|k|v|o|gate|up|down)_proj"
 HEADS = "decisions"  # the module of a model that watches streams
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv2d)
 

@@ -3,8 +3,9 @@
 Nothing here knows the model's family. A family adds one small file: a configuration with the fields of `check`, and a
 class of `StreamModel` and its own model that says how pixels become a grid of connector features.
 
-Shapes: B rows, T positions, D width, V vocabulary, N frames, I tokens a frame, G edge of the connector's grid, L learnt
-points, M decision points. A point is (row, column) of a position.
+Shapes: B rows, T positions, D width, V vocabulary, N frames, I tokens a frame, F floats of a frame's token (the first D
+enter the language model), G edge of the connector's grid, L learnt points, M decision points. A point is (row, column)
+of a position.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ class StreamModel:
         self.post_init()  # type: ignore[attr-defined]
 
     def feature_grid(self, frame_pixels_NCHW: Tensor) -> Tensor:
-        """What the family must say: the connector's output for each frame as a grid, (N, G, G, D)."""
+        """What the family must say: the connector's output for each frame as a grid, (N, G, G, F)."""
         raise NotImplementedError
 
     def frame_features(self, frame_pixels_NCHW: Any) -> Tensor:
-        """(N, I, D): the tokens of each frame, as they enter the language model."""
+        """(N, I, F): the tokens of each frame, as they enter the language model."""
         dtype = next(self.model.parameters()).dtype
         return pooled(self.feature_grid(frame_pixels_NCHW.to(dtype)), self.config.frame_grid)
 
@@ -92,11 +93,10 @@ class StreamModel:
             assert input_ids is not None, "frames stand in the places of image tokens"
             if frame_features is None:
                 frame_features = self.frame_features(frame_pixels)
-            inputs_embeds = self._with_frames(input_ids, frame_features)
-            input_ids = None
         pictures = {"pixel_values": pixel_values, "pixel_attention_mask": pixel_attention_mask}
-        outputs = self.model(
-            input_ids=input_ids,
+        outputs = self.decoded(
+            input_ids,
+            frame_features,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
@@ -119,22 +119,37 @@ class StreamModel:
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
-            image_hidden_states=outputs.image_hidden_states,
+            image_hidden_states=outputs.get("image_hidden_states"),  # not every family tells them
         )
 
-    def _with_frames(self, ids_BT: Tensor, features_NID: Tensor) -> Tensor:
+    def decoded(self, ids_BT: Tensor | None, features_NIF: Tensor | None, **inputs: Any) -> Any:
+        """The language model's states, with `last_hidden_state`. Features, if any, stand in the places of frames."""
+        if features_NIF is None:
+            return self.model(input_ids=ids_BT, **inputs)
+        assert ids_BT is not None
+        return self.model(**{**inputs, "inputs_embeds": self.with_frames(ids_BT, features_NIF)})
+
+    def walked(self, ids_BT: Tensor, attention_BT: Tensor, frames: int) -> tuple[Tensor, Tensor] | None:
+        """Positions (A, B, T) in A coordinates, counted from 0, and the place (B, T) of what would follow each token.
+
+        None where every token takes one place.
+        """
+        return None
+
+    def with_frames(self, ids_BT: Tensor, features_NIF: Tensor) -> Tensor:
         """Embeddings with the frames' tokens, in order, in the places that are kept for them."""
         embeds_BTD = self.get_input_embeddings()(ids_BT)  # type: ignore[attr-defined]
         slots_BT = ids_BT == self.config.image_token_id
-        frames, each, width = features_NID.shape
-        if (each, width) != (tokens := frame_tokens(self.config), embeds_BTD.shape[2]):
+        frames, each, width = features_NIF.shape
+        if (each, width) != (tokens := frame_tokens(self.config), self.config.feature_width):
             raise UserError(
-                f"frames of {each} tokens × {width}, but this model's are of {tokens} × {embeds_BTD.shape[2]} "
+                f"frames of {each} tokens × {width}, but this model's are of {tokens} × {self.config.feature_width} "
                 f"(frame_grid {self.config.frame_grid or 'native'}): encode the features again for this model"
             )
         if not slots_BT.is_meta and (kept := int(slots_BT.sum())) != frames * each:
             raise UserError(f"{kept} image tokens in the batch, but {frames} frames × {each} = {frames * each} to fill")
-        return embeds_BTD.masked_scatter(slots_BT[..., None], features_NID.to(embeds_BTD))
+        first_NID = features_NIF[..., : embeds_BTD.shape[2]]
+        return embeds_BTD.masked_scatter(slots_BT[..., None], first_NID.to(embeds_BTD))
 
     def _decided(self, hidden_BTD: Tensor, logits: Tensor, points_M2: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Decisions at points. In training, a batch without points, or without learnt rows, still reaches every

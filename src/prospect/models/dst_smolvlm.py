@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText, SmolVLMConfig, SmolVLMForConditionalGeneration
@@ -14,6 +14,7 @@ class DSTSmolVLMConfig(SmolVLMConfig):
     """Read from a base checkpoint's config.json, the fields of streams have these defaults."""
 
     model_type = "dst_smolvlm"
+    STREAM: ClassVar[tuple[str, ...]] = ("heads", "head", "frame_grid", "decision_tokens")
 
     heads: str = "binary"
     head: str = "linear"
@@ -24,6 +25,11 @@ class DSTSmolVLMConfig(SmolVLMConfig):
     def connector_side(self) -> int:
         vision: Any = self.vision_config
         return vision.image_size // vision.patch_size // self.scale_factor
+
+    @property
+    def feature_width(self) -> int:
+        text: Any = self.text_config
+        return text.hidden_size
 
 
 class DSTSmolVLMForConditionalGeneration(StreamModel, SmolVLMForConditionalGeneration):

@@ -18,12 +18,12 @@ from prospect.models.vlm import VLM
 
 @torch.no_grad()
 def encode_frames(vlm: VLM, pictures: Sequence[Image.Image], batch: int = 32) -> Tensor:
-    """(N, I, D) on the CPU, in the model's type: the tokens of each frame as they enter the language model."""
+    """(N, I, F) on the CPU, in the model's type: the tokens of each frame as they enter the language model."""
     model = vlm.bare
     assert isinstance(model, StreamModel), "for_streams comes first: it knows how a frame is pooled"
     was_training = vlm.model.training
     vlm.model.eval()  # an adapter on the tower has dropout
-    made = [torch.empty((0, vlm.frame_tokens, model.config.text_config.hidden_size), dtype=vlm.bare.dtype)]
+    made = [torch.empty((0, vlm.frame_tokens, model.config.feature_width), dtype=vlm.bare.dtype)]
     for start in range(0, len(pictures), batch):
         some = pictures[start : start + batch]
         made.append(model.frame_features(vlm.frame_layout.pixels(some, len(some)).to(vlm.device)).cpu())

@@ -1,13 +1,13 @@
 """Frames of a stream to pixels or features, in the order in which their tokens stand in a batch.
 
 A frame is one tile: stretched to it (or, with letterbox, padded to a square first), never cut. Pixels are those of
-transformers' processor without splitting and with a longest edge of one tile.
+the family's own processor of pictures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from prospect.conversation.sample import Frames
 from prospect.errors import UserError
-from prospect.models.images import ImageLayout
+from prospect.models.layout import Layout
 
 
 @dataclass(frozen=True)
 class FrameLayout:
     """Picklable, so that workers can run it."""
 
-    images: ImageLayout  # of a single tile
+    images: Layout  # of a single tile
 
     def inputs(self, frames: Sequence[Frames]) -> dict[str, Tensor]:
         """What the model's forward takes for all frames of a batch: `frame_pixels`, or `frame_features`."""
@@ -51,7 +51,7 @@ class FrameLayout:
     def _tile(self, picture: Image.Image) -> np.ndarray:
         if picture.size == (self.images.tile,) * 2:
             return np.array(picture)  # a copy: torch wants memory that it may write to
-        return np.array(self.images.tiles(picture)[0])
+        return np.array(self.images.frame(picture))
 
     def _line(self) -> tuple[Any, Any]:
         """byte · scale + shift = (byte / 255 - mean) / std; plain numbers where all channels agree, which is faster."""
@@ -62,8 +62,8 @@ class FrameLayout:
         return torch.tensor(scale).view(3, 1, 1), torch.tensor(shift).view(3, 1, 1)
 
 
-def frame_layout(images: ImageLayout) -> FrameLayout:
-    return FrameLayout(replace(images, split=False, size=images.tile))
+def frame_layout(images: Layout) -> FrameLayout:
+    return FrameLayout(images.of_frames())
 
 
 def _features(spans: Iterable[Frames]) -> Iterator[np.ndarray]:

@@ -93,6 +93,23 @@ class ImageLayout:
             return 0, 0
         return height // self.tile, width // self.tile
 
+    @property
+    def side(self) -> int:
+        """Edge of the grid of tokens that a tile, and so a frame of a stream, is made of."""
+        return math.isqrt(self.tokens)
+
+    def of_frames(self) -> ImageLayout:
+        """A frame is one tile, never cut."""
+        return replace(self, split=False, size=self.tile)
+
+    def frame(self, picture: Image.Image) -> np.ndarray:
+        """A frame of a stream as (tile, tile, 3), 8 bits a channel; what is asked is `of_frames`."""
+        return self.tiles(picture)[0]
+
+    def places(self, ids_BT: Tensor, attention_BT: Tensor, pictures: list[Picture]) -> dict[str, Tensor]:
+        """Positions where they are not those of any text; here a picture's tokens count like words."""
+        return {}
+
     def features(self, picture: Picture) -> int:
         """Image features that the model will make of a picture: those of every tile and of the whole."""
         rows, columns = self.grid(*picture.size())
@@ -125,7 +142,7 @@ class ImageLayout:
     def tiles(self, picture: Image.Image) -> list[np.ndarray]:
         """Tiles of an RGB picture by rows, the whole picture last; each (tile, tile, 3), 8 bits a channel."""
         if self.letterbox:
-            picture = self._squared(picture)
+            picture = framed(picture, self.mean)
         height, width = _scaled(picture.width, picture.height, self.size)
         picture = self._resized(picture, height, width)
         if not self.split:
@@ -144,13 +161,6 @@ class ImageLayout:
 
     def _framed(self, width: int, height: int) -> tuple[int, int]:
         return (max(width, height),) * 2 if self.letterbox else (width, height)
-
-    def _squared(self, picture: Image.Image) -> Image.Image:
-        side = max(picture.size)
-        neutral = tuple(round(255 * channel) for channel in self.mean)
-        square = Image.new("RGB", (side, side), neutral)
-        square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-        return square
 
     def write(self, folder: Path) -> None:
         """Settings as transformers keeps them: AutoImageProcessor reads them with Pillow or with torchvision."""
@@ -171,6 +181,11 @@ class ImageLayout:
         }
         _write(folder / SETTINGS_FILE, record)
         _write(folder / PROCESSOR_FILE, {"image_seq_len": self.tokens, "processor_class": "SmolVLMProcessor"})
+
+
+def tokens_a_tile(config: Any) -> int:
+    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    return patches // config.scale_factor**2
 
 
 _ALWAYS = ("do_convert_rgb", "do_normalize", "do_pad", "do_rescale", "do_resize")
@@ -199,6 +214,14 @@ def layout_of(folder: Path, tokens: int) -> ImageLayout:
         )
     except KeyError as error:
         raise UserError(f"{path} lacks {error}; it is no image configuration of SmolVLM") from error
+
+
+def framed(picture: Image.Image, mean: tuple[float, ...]) -> Image.Image:
+    """A picture in the middle of a square of the neutral colour, the one whose pixels become 0."""
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), tuple(round(255 * channel) for channel in mean))
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return square
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

@@ -19,17 +19,19 @@ from transformers import (
 )
 
 from prospect.errors import UserError
-from prospect.models import dst_smolvlm  # noqa: F401  (the Auto classes must know it)
 from prospect.models.base import Base, base_of
 from prospect.models.decisions import StreamModel
-from prospect.models.images import IMAGE, ImageSettings, layout_of
+from prospect.models.family import family_of
+from prospect.models.images import ImageSettings
+from prospect.models.patches import PatchSettings
 from prospect.models.sealed import model_folder
 from prospect.models.stream import StreamSettings, fitted, settings_of
 from prospect.models.vlm import VLM, no_bars
-from prospect.models.words import CHAT_TEMPLATE, END, PAD, token_id
+from prospect.models.words import token_id
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
+WORD_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 
 
 def placed(device: str) -> torch.device:
@@ -74,7 +76,7 @@ def loaded(
     dtype: Dtype,
     device: str,
     attention: Attention,
-    image: ImageSettings | None = None,
+    image: ImageSettings | PatchSettings | None = None,
     tokenizer: PreTrainedTokenizerFast | None = None,
     stream: StreamSettings | None = None,
 ) -> VLM:
@@ -83,8 +85,9 @@ def loaded(
     origin = base or Base(source, folder.resolve())
     assert origin.folder is not None
     model = _weights(origin.folder, dtype, attention)
-    images = layout_of(folder, tokens_a_tile(model.config)).adjusted(image)
-    vlm = VLM(model, tokenizer or tokenizer_of(folder), images, origin, base, stream)
+    family = family_of(model.config)
+    images = family.images(folder, model.config, image)
+    vlm = VLM(model, tokenizer or tokenizer_of(folder, family.template), images, origin, base, stream)
     if base:
         vlm.model = PeftModel.from_pretrained(fitted(model, folder), folder)
     vlm.model.to(placed(device)).eval()
@@ -102,39 +105,40 @@ def _weights(folder: Path, dtype: Dtype, attention: Attention) -> PreTrainedMode
         options |= {"local_files_only": True, "output_loading_info": True}
         answer: Any = AutoModelForImageTextToText.from_pretrained(folder, **options)
     model, found = answer
-    if model.config.model_type not in ("smolvlm", "dst_smolvlm"):
-        raise UserError(f"{folder} holds a model of type {model.config.model_type}, not smolvlm or dst_smolvlm")
+    family_of(model.config, str(folder))
     if missing := sorted(found["missing_keys"]):  # transformers would only warn, and go on with random numbers
         raise UserError(f"{folder} lacks {len(missing)} weights of the model, the first of them {missing[0]}")
     return model
 
 
-def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
-    if not (folder / "tokenizer.json").is_file():
+def tokenizer_of(folder: Path, template: str) -> PreTrainedTokenizerFast:
+    """`template` is for a folder that brings no chat template."""
+    if not has_words(folder):
         raise UserError(f"{folder} holds no tokenizer.json; give the folder of a tokenizer with model.tokenizer=FOLDER")
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if tokenizer.chat_template is None:  # older folders keep it in a file that only processors read
-        tokenizer.chat_template = CHAT_TEMPLATE
+        tokenizer.chat_template = template
     return tokenizer
 
 
-def tokens_a_tile(config: Any) -> int:
-    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
-    return patches // config.scale_factor**2
+def has_words(folder: Path) -> bool:
+    return any(all((folder / name).is_file() for name in names) for names in WORD_FILES)
 
 
 def agreed(vlm: VLM) -> None:
     """Model and tokenizer must mean the same token by a picture; generation ends and pads as the tokenizer says."""
-    config, tokenizer = vlm.model.config, vlm.tokenizer
-    image = token_id(tokenizer, IMAGE)
+    config, tokenizer, chat = vlm.model.config, vlm.tokenizer, vlm.family.format
+    image = token_id(tokenizer, chat.image)
     if image != config.image_token_id or len(tokenizer) > config.text_config.vocab_size:
         raise UserError(
-            f"the tokenizer doesn't fit the model: {IMAGE} is {image} there and {config.image_token_id} here, "
+            f"the tokenizer doesn't fit the model: {chat.image} is {image} there and {config.image_token_id} here, "
             f"{len(tokenizer)} entries there and {config.text_config.vocab_size} here"
         )
     generation = vlm.bare.generation_config
-    generation.eos_token_id = token_id(tokenizer, END)
-    generation.pad_token_id = token_id(tokenizer, PAD)
+    generation.eos_token_id = token_id(tokenizer, chat.end)
+    generation.pad_token_id = tokenizer.pad_token_id
+    model: Any = vlm.bare
+    model.accepts_loss_kwargs = True  # Qwen's class denies it, and trainers then divide wrongly when accumulating
 
 
 @contextmanager

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast, SmolVLMConfig
+from transformers import SmolVLMConfig
 
-from prospect.errors import UserError
-from prospect.models.hub import at_hand, fetched
-from prospect.models.images import SETTINGS_FILE, ImageLayout, ImageSettings, layout_of
-from prospect.models.loading import agreed, built, loaded, placed, tokenizer_of, tokens_a_tile
+from prospect.models.images import ImageLayout, ImageSettings, tokens_a_tile
+from prospect.models.published import Published, Where, opened
 from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.models.words import SMOLVLM2_VOCABULARY, stand_in_tokenizer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,18 +57,8 @@ def smolvlm2(
     seed: int = 0,
 ) -> VLM:
     """SmolVLM2 from a hub name or a folder. With weights=random, or on the meta device, nothing is downloaded."""
-    words = tokenizer_of(fetched(tokenizer, "model.tokenizer", weights=False)) if tokenizer else None
-    if weights == "random" or placed(device).type == "meta":
-        folder = _settings_folder(path, size)
-        model = built(architecture(size), dtype, device, attention, seed)
-        vlm = replace(_furnished(model, size, folder, words, image), stream=stream)
-    else:
-        vlm = loaded(fetched(path), path, dtype, device, attention, image, words, stream)
-        _check_size(vlm.model.config, size, path)
-    if gradient_checkpointing:
-        # The reentrant kind would lose the gradients of an adapter, whose inputs need none.
-        vlm.bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return vlm
+    where = Where(path, weights, tokenizer, dtype, device, attention, seed)
+    return opened(SMOLVLM2, size, where, image, stream, gradient_checkpointing)
 
 
 def architecture(size: str) -> SmolVLMConfig:
@@ -120,45 +104,14 @@ def architecture(size: str) -> SmolVLMConfig:
     )
 
 
-def _settings_folder(path: str, size: str) -> Path | None:
-    """What is on this machine of the model, without asking the network; weights are not needed."""
-    folder = at_hand(path)
-    if folder and (folder / "config.json").is_file():
-        _check_size(AutoConfig.from_pretrained(folder, local_files_only=True), size, str(folder))
-    return folder
+def _images(size: str, config: SmolVLMConfig) -> ImageLayout:
+    return ImageLayout(SIZES[size].tile, tokens_a_tile(config), SIZES[size].longest_edge)
 
 
-def _furnished(
-    model: PreTrainedModel,
-    size: str,
-    folder: Path | None,
-    words: PreTrainedTokenizerFast | None,
-    image: ImageSettings | None,
-) -> VLM:
-    """A random model with the published tokenizer and image settings, as far as they are at hand."""
-    if words is None and folder and (folder / "tokenizer.json").is_file():
-        words = tokenizer_of(folder)
-    if words is None:
-        log.warning(
-            "SmolVLM2's tokenizer is not at hand: a stand-in has the same size and the same special tokens, but other "
-            "word pieces, so token counts of text differ; give the true one with model.tokenizer=FOLDER"
-        )
-        words = stand_in_tokenizer()
-    vlm = VLM(model, words, _images(model, size, folder).adjusted(image))
-    agreed(vlm)
-    return vlm
-
-
-def _images(model: PreTrainedModel, size: str, folder: Path | None) -> ImageLayout:
-    tokens = tokens_a_tile(model.config)
-    if folder and (folder / SETTINGS_FILE).is_file():
-        return layout_of(folder, tokens)
-    return ImageLayout(SIZES[size].tile, tokens, SIZES[size].longest_edge)
-
-
-def _check_size(config: PreTrainedConfig, size: str, path: str) -> None:
-    """A folder of another size would train and score, under a wrong name."""
-    found = config.text_config.hidden_size, config.text_config.num_hidden_layers
-    if found != (SIZES[size].width, SIZES[size].layers):
-        names = [name for name, dims in SIZES.items() if (dims.width, dims.layers) == found]
-        raise UserError(f"{path} holds {names[0] if names else 'another model'}, not size {size}; mend model.size")
+SMOLVLM2 = Published(
+    "SmolVLM2",
+    dims=lambda: {name: (dims.width, dims.layers) for name, dims in SIZES.items()},
+    architecture=architecture,
+    images=_images,
+    stand_in=stand_in_tokenizer,
+)

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from prospect.conversation.segments import DECISIONS
 from prospect.errors import UserError
 from prospect.models.decisions import StreamModel
-from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
+from prospect.models.family import family_of
 
 if TYPE_CHECKING:
     from prospect.models.vlm import VLM
@@ -64,7 +64,8 @@ def fitted(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
 
 def _record(config: Any) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in ("heads", "head", "frame_grid", "decision_tokens")}
+    """The fields that a family's configuration of streams has beside those of its plain one."""
+    return {name: getattr(config, name) for name in type(config).STREAM}
 
 
 def for_streams(vlm: VLM, seed: int = 0) -> VLM:
@@ -76,6 +77,11 @@ def for_streams(vlm: VLM, seed: int = 0) -> VLM:
     if isinstance(vlm.bare, StreamModel):
         found = settings_of(vlm.bare.config)
         _check_agreed(vlm.stream, found)
+        if vlm.images.side != (side := vlm.bare.config.connector_side):
+            raise UserError(
+                f"the model was trained for frames of {side} × {side} tokens and {vlm.images.tile}-px frames are of "
+                f"{vlm.images.side} × {vlm.images.side}: leave out model.image.frame"
+            )
         return replace(vlm, stream=found)
     settings = vlm.stream or StreamSettings()
     if vlm.adapter_base:
@@ -83,21 +89,22 @@ def for_streams(vlm: VLM, seed: int = 0) -> VLM:
 
         log.warning("the model has an adapter and no heads: the adapter is merged into its base first")
         vlm = merged(vlm)
-    tokens = decision_tokens(vlm.tokenizer) if settings.heads == "token" else None
-    record = {**vars(settings), "frame_grid": settings.edges, "decision_tokens": tokens}
+    rows = vlm.model.config.text_config.vocab_size
+    tokens = decision_tokens(vlm.tokenizer, rows) if settings.heads == "token" else None
+    record = {**vars(settings), "frame_grid": settings.edges, "decision_tokens": tokens, "frame_size": vlm.images.tile}
+    record = {name: record[name] for name in vlm.family.watching.config_class.STREAM}
     return replace(vlm, model=watching(vlm.model, record, seed), stream=settings)
 
 
 def watching(plain: PreTrainedModel, record: dict[str, Any], seed: int) -> PreTrainedModel:
     """A plain model's modules in the class for streams: nothing is copied but the configuration."""
     values = {name: value for name, value in plain.config.to_dict().items() if name != "model_type"}
-    config = DSTSmolVLMConfig(**{**values, **record, "architectures": None})
+    kind = family_of(plain.config).watching
+    config = kind.config_class(**{**values, **record, "architectures": None})
     for name in plain.config.sub_configs:  # the very objects, which the modules hold too
         setattr(config, name, getattr(plain.config, name))
     with torch.device("meta"):
-        model: Any = DSTSmolVLMForConditionalGeneration._from_config(
-            config, dtype=plain.dtype, attn_implementation=plain.config._attn_implementation
-        )
+        model: Any = kind._from_config(config, dtype=plain.dtype, attn_implementation=plain.config._attn_implementation)
     heads = model.decisions if config.heads != "none" else None
     for name, child in plain.named_children():
         setattr(model, name, child)
@@ -122,13 +129,20 @@ def _sown(model: Any, heads: torch.nn.Module, device: torch.device, seed: int) -
     return heads.to(device)
 
 
-def decision_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Ids of the first four spare special tokens: speak yes, speak no, dst yes, dst no."""
+def decision_tokens(tokenizer: PreTrainedTokenizerFast, rows: int) -> list[int]:
+    """Four of the LM head's rows that no text has: speak yes, speak no, dst yes, dst no.
+
+    They belong to spare special tokens, or lie behind the last token of all.
+    """
     vocabulary, wanted = tokenizer.get_vocab(), 2 * len(DECISIONS)
     names = [name for number in range(wanted) if (name := f"<|reserved_special_token_{number}|>") in vocabulary]
-    if len(names) < wanted:
-        raise UserError(f"heads=token needs {wanted} spare tokens (<|reserved_special_token_0|> …), not {len(names)}")
-    return [vocabulary[name] for name in names]
+    spare = [*(vocabulary[name] for name in names), *range(len(tokenizer), rows)][:wanted]
+    if len(spare) < wanted:
+        raise UserError(
+            f"heads=token needs {wanted} spare tokens (<|reserved_special_token_0|> …, or rows of the vocabulary "
+            f"behind the last token), not {len(spare)}"
+        )
+    return spare
 
 
 def _check_agreed(asked: StreamSettings | None, found: StreamSettings) -> None:

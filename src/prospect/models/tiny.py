@@ -12,8 +12,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, SmolVLMConfig
 
 from prospect.errors import UserError
-from prospect.models.images import IMAGE, ImageLayout, ImageSettings
-from prospect.models.loading import agreed, built, loaded, placed, tokens_a_tile
+from prospect.models.images import IMAGE, ImageLayout, ImageSettings, tokens_a_tile
+from prospect.models.loading import agreed, built, loaded, placed
 from prospect.models.sealed import model_folder
 from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM
@@ -69,7 +69,7 @@ def tiny(
         vlm = _fresh({**FRESH, **asked}, seed, dtype, device, attention, image)
         return replace(vlm, stream=stream)
     vlm = loaded(model_folder(path), path, dtype, device, attention, image, stream=stream)
-    _check_kept(asked, vlm, path)
+    check_kept(asked, _found(vlm), path)
     return vlm
 
 
@@ -148,10 +148,9 @@ def _check_divisible(sizes: dict[str, int]) -> None:
         raise UserError(f"model.tile={tile} must be a multiple of model.patch × model.scale_factor = {unit}")
 
 
-def _check_kept(asked: dict[str, int], vlm: VLM, path: str) -> None:
-    """The sizes of a folder stand: asking for others is a mistake, not something to pass over."""
+def _found(vlm: VLM) -> dict[str, int]:
     text, vision = vlm.model.config.text_config, vlm.model.config.vision_config
-    found = {
+    return {
         "width": text.hidden_size,
         "layers": text.num_hidden_layers,
         "vision_width": vision.hidden_size,
@@ -161,6 +160,10 @@ def _check_kept(asked: dict[str, int], vlm: VLM, path: str) -> None:
         "scale_factor": vlm.model.config.scale_factor,
         "background": round(255 * vlm.images.mean[0]),
     }
+
+
+def check_kept(asked: dict[str, int], found: dict[str, int], path: str) -> None:
+    """The sizes of a folder stand: asking for others is a mistake, not something to pass over."""
     wrong = [f"model.{name}={value} (it is {found[name]})" for name, value in asked.items() if found[name] != value]
     if wrong:
         raise UserError(f"{path} holds a model of other sizes than asked for: {', '.join(wrong)}; leave them out")

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,19 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from prospect.conversation import smolvlm
 from prospect.conversation.pieces import Pieces
 from prospect.conversation.sample import Frames, Sample
 from prospect.conversation.segments import Segment
 from prospect.errors import UserError
 from prospect.models.base import INSIDE, Base, base_inside
 from prospect.models.decisions import StreamModel, frame_tokens
+from prospect.models.family import Family, family_of
 from prospect.models.frames import FrameLayout, frame_layout
 from prospect.models.grids import tokens_of
-from prospect.models.images import ImageLayout
+from prospect.models.layout import Layout
 from prospect.models.stream import StreamSettings, write_record
+
+CONNECTORS = (".connector.", ".visual.merger.", ".visual.deepstack_merger_list.")  # between tower and language model
 
 
 @dataclass
@@ -38,7 +39,7 @@ class VLM:
 
     model: Any  # a PreTrainedModel, or the PeftModel around it
     tokenizer: PreTrainedTokenizerFast
-    images: ImageLayout
+    images: Layout
     origin: Base | None = None
     adapter_base: Base | None = None
     stream: StreamSettings | None = None
@@ -58,6 +59,10 @@ class VLM:
         return self.model.get_base_model() if self.adapter_base else self.model
 
     @property
+    def family(self) -> Family:
+        return family_of(self.bare.config)
+
+    @property
     def image_token_id(self) -> int:
         return self.model.config.image_token_id
 
@@ -71,7 +76,7 @@ class VLM:
         """Image tokens a frame of a stream; of a plain model those that it will have."""
         if isinstance(self.bare, StreamModel):
             return frame_tokens(self.bare.config)
-        return tokens_of((self.stream or StreamSettings()).edges, isqrt(self.images.tokens))
+        return tokens_of((self.stream or StreamSettings()).edges, self.images.side)
 
     @property
     def frame_layout(self) -> FrameLayout:
@@ -84,16 +89,18 @@ class VLM:
 
     def chat(self, sample: Sample, reply: bool = True) -> list[Segment]:
         """A sample in the model's own chat format; with reply=False only what comes before the last reply."""
-        return smolvlm.chat(sample, self.images.segments, self.frame_tokens, reply)
+        return self.family.format.chat(sample, self.images.segments, self.frame_tokens, reply)
 
     @property
     def pieces(self) -> Pieces:
         """The same format piece by piece, for streams as they come."""
-        return Pieces(self.tokenizer, self.frame_tokens)
+        return Pieces(self.family.format, self.tokenizer, self.frame_tokens)
 
     def learnt_texts(self, sample: Sample) -> list[str]:
-        """What the learnt tokens of each supervised turn must decode to."""
-        return smolvlm.learnt_texts(sample)
+        """What the learnt tokens of each supervised turn must decode to: with Qwen's tokenizer, in normal form C."""
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        texts = self.family.format.learnt_texts(sample)
+        return texts if normalizer is None else [normalizer.normalize_str(text) for text in texts]
 
     def save(self, folder: Path, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         """Write an ordinary transformers folder; with an adapter the adapter alone, and a record of its base.
@@ -163,4 +170,6 @@ def _without_adapter(model: Any) -> PreTrainedModel:
 def part_of(name: str) -> str:
     if "decisions" in name.split("."):
         return "heads"
-    return "vision" if ".vision_model." in name else "connector" if ".connector." in name else "language"
+    if any(part in name for part in CONNECTORS):
+        return "connector"
+    return "vision" if ".vision_model." in name or ".visual." in name else "language"

@@ -97,17 +97,22 @@ def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     return index
 
 
-def _tokenizer(tokens: list[str], special: tuple[str, ...]) -> PreTrainedTokenizerFast:
+def byte_level(tokens: list[str], special: tuple[str, ...], splits: list[pre_tokenizers.PreTokenizer]) -> Tokenizer:
+    """Tokens by their number, behind them those of `special` that are not among them. `splits` part texts."""
     vocabulary = {token: index for index, token in enumerate(tokens)}
     # No merges: with ignore_merges a whole word that is in the vocabulary is one token, any other word its bytes.
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    return tokenizer
+
+
+def _tokenizer(tokens: list[str], special: tuple[str, ...]) -> PreTrainedTokenizerFast:
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=byte_level(tokens, special, [digits, words]),
         bos_token=BEGIN,
         eos_token=END,
         pad_token=PAD,

@@ -3,7 +3,11 @@
 transformers' DynamicCache copies everything for every token, its StaticCache always attends to all of its memory. Here
 a call writes in place and attends to what is filled. Rows are streams of their own lengths.
 
-Shapes: B rows, H heads, T positions in memory, Q positions of a call, D width of a head.
+A token's place in memory is its position, too, unless its family has frames lie otherwise (`models/mrope.py`): then
+positions in A coordinates are kept beside the keys.
+
+Shapes: B rows of a call, R of all rows, H heads, T places in memory, Q places of a call, A coordinates, F frequencies,
+D width of a head.
 """
 
 from __future__ import annotations
@@ -29,10 +33,12 @@ class StreamCache(Cache):
         self.lengths = [0] * rows
         self.rows: list[int] = []  # of the call under way, and what it adds to each of them
         self.counts: list[int] = []
-        self.places: tuple[Tensor, Tensor, Tensor] | None = None  # its (row, column, position), with several rows
+        self.places: tuple[Tensor, Tensor, Tensor] | None = None  # its (row, column, place), with several rows
+        self.positions_ART: Tensor | None = None
+        self.ends_RT = torch.zeros((rows, 0)).long()  # the position of what would follow each token
 
     def begin(self, rows: Sequence[int], counts: Sequence[int], device: torch.device) -> Tensor:
-        """The positions (B, Q) of a call that adds so many to each of the rows, which are all of them or one.
+        """The places (B, Q) of a call that adds so many to each of the rows, which are all of them or one.
 
         Those of padding go on counting.
         """
@@ -40,11 +46,33 @@ class StreamCache(Cache):
         self.rows, self.counts = list(rows), list(counts)
         assert self.filled <= self.room, f"{self.filled} positions in a cache of {self.room}"
         lengths_B1 = torch.tensor([self.lengths[row] for row in rows])[:, None]
-        positions_BQ = lengths_B1 + torch.arange(max(counts))
+        places_BQ = lengths_B1 + torch.arange(max(counts))
         if len(rows) > 1:
-            places, columns = (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).nonzero(as_tuple=True)
-            self.places = (places.to(device), columns.to(device), positions_BQ[places, columns].to(device))
-        return positions_BQ.to(device)
+            at, columns = (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).nonzero(as_tuple=True)
+            self.places = (at.to(device), columns.to(device), places_BQ[at, columns].to(device))
+        return places_BQ.to(device)
+
+    def placed(self, positions_ABQ: Tensor, ends_BQ: Tensor) -> Tensor:
+        """The positions (A, B, Q) of the call under way, given as if each row began with it; they are kept."""
+        if self.positions_ART is None:
+            shape = (len(self.lengths), self.room)
+            self.positions_ART, self.ends_RT = (
+                torch.zeros((len(positions_ABQ), *shape)).long(),
+                torch.zeros(shape).long(),
+            )
+        starts_B1 = torch.tensor([self._position(row, self.lengths[row]) for row in self.rows])[:, None]
+        positions_ABQ, ends_BQ = positions_ABQ.cpu() + starts_B1, ends_BQ.cpu() + starts_B1
+        for at, (row, count) in enumerate(zip(self.rows, self.counts, strict=True)):
+            span = slice(self.lengths[row], self.lengths[row] + count)
+            self.positions_ART[:, row, span] = positions_ABQ[:, at, :count]
+            self.ends_RT[row, span] = ends_BQ[at, :count]
+        return positions_ABQ
+
+    def _position(self, row: int, place: int) -> int:
+        """Where a token begins that comes to a place."""
+        if self.positions_ART is None:
+            return place
+        return int(self.ends_RT[row, place - 1]) if place else 0
 
     def done(self) -> None:
         for row, count in zip(self.rows, self.counts, strict=True):
@@ -69,8 +97,13 @@ class StreamCache(Cache):
         """
         length = self.lengths[row]
         assert 0 <= start < stop <= length
-        cos, sin = self._turn(torch.arange(stop, length), start - stop)
-        end = length - (stop - start)
+        by, end = self._position(row, start) - self._position(row, stop), length - (stop - start)
+        if self.positions_ART is None:
+            cos, sin = self._turn(torch.arange(stop, length)[None], by)
+        else:
+            cos, sin = self._turn(self.positions_ART[:, row, stop:length], by)
+            self.positions_ART[:, row, start:end] = self.positions_ART[:, row, stop:length] + by
+            self.ends_RT[row, start:end] = self.ends_RT[row, stop:length] + by
         for layer in self.layers:
             assert isinstance(layer, StreamLayer)
             keys_BHTD, values_BHTD = layer.memory
@@ -79,17 +112,21 @@ class StreamCache(Cache):
             values_BHTD[row, :, start:end] = values_BHTD[row, :, stop:length].clone()
         self.lengths[row] = end
 
-    def _turn(self, positions_T: Tensor, by: int) -> tuple[Tensor, Tensor]:
+    def _turn(self, positions_AT: Tensor, by: int) -> tuple[Tensor, Tensor]:
         """cos and sin (T, D) of what lies between the angles at these positions and at those `by` further on.
 
         An angle of a far position is itself rounded in float32. So the difference is taken of the very angles that
         the model takes, not of `by` alone.
         """
         frequencies = self.rotary.inv_freq.float()
-        old_TF, new_TF = (
-            at.to(frequencies.device).float()[:, None] * frequencies for at in (positions_T, positions_T + by)
+        old_ATF, new_ATF = (
+            at.to(frequencies.device).float()[..., None] * frequencies for at in (positions_AT, positions_AT + by)
         )
-        angles_TD = (new_TF.double() - old_TF.double()).repeat(1, 2)
+        angles_ATF = new_ATF.double() - old_ATF.double()
+        if len(angles_ATF) == 1:
+            angles_TD = angles_ATF[0].repeat(1, 2)
+        else:  # which coordinate each frequency turns by
+            angles_TD = self.rotary.recomposition_frequencies(angles_ATF)
         return angles_TD.cos().float(), angles_TD.sin().float()
 
 

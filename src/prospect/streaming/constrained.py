@@ -11,14 +11,14 @@ from functools import lru_cache
 
 from prospect.conversation.dst import State, Transition, applied, legal, said
 
-Spell = Callable[[str], tuple[int, ...]]  # the ids of a text behind what ends in a colon, a letter or a comma
+Spell = Callable[[str], tuple[int, ...]]  # the ids of a text behind a header, or behind what ends in a letter
 
 
 class LegalUpdate:
-    """One update as it is written. `end` may come behind any whole transition, never before the first."""
+    """One update as it is written, `lead` first. `end` may come behind any whole transition, never before the first."""
 
-    def __init__(self, spell: Spell, end: int, state: State):
-        self.spell, self.end, self.state = lru_cache(maxsize=None)(spell), end, state
+    def __init__(self, spell: Spell, end: int, state: State, lead: str):
+        self.spell, self.end, self.state, self.lead = lru_cache(maxsize=None)(spell), end, state, lead
         self.whole: list[Transition] = []
         self.part: list[int] = []  # of the transition that is being written
         self.options = self._options()
@@ -40,5 +40,5 @@ class LegalUpdate:
 
     def _options(self) -> dict[tuple[int, ...], Transition]:
         """What each next transition is written as: never the beginning of another, since its action ends it."""
-        lead = ", " if self.whole else " "
+        lead = ", " if self.whole else self.lead
         return {self.spell(lead + said([transition])): transition for transition in legal(self.state)}

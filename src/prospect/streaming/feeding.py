@@ -119,14 +119,14 @@ class Feeder:
         ids_BQ = torch.full((len(rows), max(counts)), self.vlm.tokenizer.pad_token_id)
         for place, ask in asked:
             ids_BQ[place, : counts[place]] = torch.tensor(ask.ids)
-        positions_BQ = self.cache.begin(rows, counts, device)
+        places_BQ = self.cache.begin(rows, counts, device)
         decided = [(place, column) for place, ask in asked for column in ask.decided]
         last = [(place, counts[place] - 1) for place, ask in asked if ask.next_token]
         features = [_features(sight).to(device) for _, ask in asked for sight in ask.sights]
         return {
             "input_ids": ids_BQ.to(device),
-            "position_ids": positions_BQ,
-            "attention_mask": None if len(rows) == 1 else self._mask(positions_BQ),
+            "position_ids": self._positions(ids_BQ, places_BQ, len(features)),
+            "attention_mask": None if len(rows) == 1 else self._mask(places_BQ),
             "past_key_values": self.cache,
             "use_cache": True,
             "learnt_points": torch.tensor(last).long().reshape(-1, 2),
@@ -134,9 +134,13 @@ class Feeder:
             **({"frame_features": torch.stack(features)} if features else {}),
         }
 
-    def _mask(self, positions_BQ: Tensor) -> Tensor:
+    def _positions(self, ids_BQ: Tensor, places_BQ: Tensor, frames: int) -> Tensor:
+        walked = self.model.walked(ids_BQ, torch.ones_like(ids_BQ), frames)
+        return places_BQ if walked is None else self.cache.placed(*walked).to(places_BQ.device)
+
+    def _mask(self, places_BQ: Tensor) -> Tensor:
         """Every token sees its own row up to itself; behind it lies what was never written or is no more."""
-        seen_B1QT = (torch.arange(self.cache.filled, device=positions_BQ.device) <= positions_BQ[..., None])[:, None]
+        seen_B1QT = (torch.arange(self.cache.filled, device=places_BQ.device) <= places_BQ[..., None])[:, None]
         if self.vlm.bare.config._attn_implementation == "sdpa":
             return seen_B1QT
         dtype = self.vlm.bare.dtype

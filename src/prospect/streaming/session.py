@@ -142,7 +142,7 @@ class Session:
             if not legal(self.state):
                 self.counts["barred"] += 1
                 return None
-            choose = Legal(LegalUpdate(self.pieces.spelled, self.pieces.end, self.state))
+            choose = Legal(LegalUpdate(self.pieces.spelled, self.pieces.end, self.state, self.pieces.lead))
         return (yield from self._turn("dst", choose, None if truly else self.dst_tokens))
 
     def _given(self, text: str) -> Given:

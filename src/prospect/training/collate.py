@@ -14,7 +14,7 @@ from prospect.conversation.sample import Sample
 from prospect.conversation.sampling import kept
 from prospect.conversation.segments import IGNORE, Encoded
 from prospect.models.frames import FrameLayout
-from prospect.models.images import ImageLayout
+from prospect.models.layout import Layout
 from prospect.models.vlm import VLM
 from prospect.training.losses import learnt_points, learnt_rows
 
@@ -34,7 +34,7 @@ class Item(NamedTuple):
 class Collator:
     """Picklable, so that workers can run it. Labels and inputs of a row never depend on its neighbours."""
 
-    images: ImageLayout
+    images: Layout
     frames: FrameLayout
     pad_id: int
     neg_frame_sampling_rate: float = 1.0
@@ -47,7 +47,9 @@ class Collator:
         frames = [frames for item in items for frames in item.sample.frames]
         if not frames:
             batch["logits_to_keep"] = learnt_rows(batch["labels"])
-            return batch | self.images.pixels([picture for item in items for picture in item.sample.pictures])
+            pictures = [picture for item in items for picture in item.sample.pictures]
+            batch |= self.images.places(batch["input_ids"], batch["attention_mask"], pictures)
+            return batch | self.images.pixels(pictures)
         batch["learnt_points"] = learnt_points(batch["labels"])
         return batch | self._decisions(items, batch["input_ids"].shape[1]) | self.frames.inputs(frames)
 

@@ -75,8 +75,10 @@ def supervised(
     sizes = Sizes(settings.train_batch_size, batches_a_step, tokens_a_batch, group_by_length)
     schedule = _schedule(train, warmup, data, sizes, settings.max_steps, seed)
     if vlm.device.type == "meta":
-        if data.task == "stream":  # with pictures SmolVLM's own class looks at their numbers for padding
+        if data.task == "stream" and vlm.family.by_shapes:  # SmolVLM's own class looks at numbers of pictures only
             _plan(vlm, loss, schedule[len(schedule) - 1], collator(vlm), sizes)
+        else:
+            log.info("no step is counted: this model's class looks at numbers of pictures, and meta has none")
         return Fit(steps=0, seconds=0.0)
     identity = _identity(data, seed, sizes, settings, vlm)
     start = _start(folder, resume, identity)

@@ -83,11 +83,11 @@ def _audit(vlm: VLM, data: Dataset, split: str, max_length: int | None) -> dict[
 
 def pieces(encoded: Encoded, vlm: VLM) -> Iterator[dict[str, Any]]:
     """Tokens as texts with their channel. Image slots in a row are one piece; bytes of one character stay together."""
-    start = 0
+    start, name = 0, vlm.family.format.image
     for image, run in groupby(encoded.ids, key=lambda token: token == vlm.image_token_id):
         stop = start + len(list(run))
         if image:
-            yield _piece(encoded, vlm, start, stop, f"<image> ×{stop - start}" if stop - start > 1 else "<image>")
+            yield _piece(encoded, vlm, start, stop, f"{name} ×{stop - start}" if stop - start > 1 else name)
         else:
             yield from _texts(encoded, vlm, start, stop)
         start = stop

@@ -64,7 +64,7 @@ def _check_shape(vlm: VLM, store: FeatureStore) -> None:
             f"{store.path} was made with frame_grid {grid} and the model has {wanted}: "
             f"set model.stream.frame_grid={_typed(grid)}, or encode the frames again for this model"
         )
-    shape, width = store.shape, vlm.bare.config.text_config.hidden_size
+    shape, width = store.shape, vlm.bare.config.feature_width
     if shape != (vlm.frame_tokens, width):
         raise UserError(
             f"{store.path} has {shape[0]} tokens of {shape[1]} floats a frame and the model {vlm.frame_tokens} of "
