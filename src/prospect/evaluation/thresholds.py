@@ -22,7 +22,7 @@ from prospect.errors import UserError
 from prospect.evaluation.decisions import average_precision, best_threshold, rates
 from prospect.evaluation.pooling import share
 
-DIGITS = 4  # of a stored probability; what is scored is rounded alike, so that nothing differs when it is done again
+DIGITS = 6  # of a stored probability; what is scored is rounded alike, so that nothing differs when it is done again
 HALF = 0.5
 CHOSEN_ON = "val"
 RATES = ("precision", "recall", "f1")
