@@ -21,7 +21,8 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 LIVE = [line for line in LINES if line.startswith("python -m prospect.streaming.live ")]
 AUDITS = [line for line in LINES if line.startswith("python -m prospect.data.clips ")]
-SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in (*AUDITS, *LIVE)]
+AFTER = [line for line in LINES if line.startswith(("python compare.py ", "python -m prospect.evaluation."))]
+SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in (*AUDITS, *LIVE, *AFTER)]
 STEPS = ["trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 PICTURES = [*STEPS, "data.train=20", "data.val=5", "data.test=5"]
 CLIPS = [*PICTURES, "data.captions_count=20", "data.dense_count=5"]
@@ -31,7 +32,7 @@ def small(line: str) -> list[str]:
     """What makes a command quick, but for what it says itself."""
     if "resume=" in line or "run=RUN" in line or "device=meta" in line or "encode" in line:
         return [word for word in CLIPS if "encode" in line and word.startswith("data.")]
-    asked = PICTURES if "element" in line else CLIPS
+    asked = [*(PICTURES if "element" in line else CLIPS), *(["hydra.sweep.dir=sweep"] if " -m " in line else [])]
     return [word for word in asked if word.partition("=")[0] not in line]
 
 
@@ -39,6 +40,12 @@ def words_of(line: str) -> list[str]:
     """The root script and its words; `python -m prospect.data.encode` runs the root script of the same name."""
     words = shlex.split(line)[1:]
     return [f"{words[1].rpartition('.')[2]}.py", *words[2:]] if words[0] == "-m" else words
+
+
+def named(line: str, **places: Path) -> str:
+    for name, place in places.items():
+        line = line.replace(name, str(place))
+    return line
 
 
 def test_make_targets_exist():
@@ -53,7 +60,7 @@ def test_command_is_sound(line):
     script, *words = words_of(line)
     name = script.removesuffix(".py")
     main = getattr(importlib.import_module(name), name)
-    overrides = [word for word in words if word != "-m"]
+    overrides = [word for word in words if word != "-m" and not word.startswith("sweep.resume=")]
     assert (
         compose(
             Conf(ROOT / "conf", {"train": "config"}.get(name, name)), overrides, of_callable(main), "-m" in words
@@ -64,7 +71,7 @@ def test_command_is_sound(line):
 
 @pytest.mark.slow
 def test_commands_run_one_after_the_other(tmp_path):
-    """`RUN` is the run that the first command left; `CLIPS` holds the clips that it was given."""
+    """`RUN` is what the first command leaves, `SWEEP` what the one with -m does; `CLIPS` holds the former's clips."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     run = tmp_path / "run"
 
@@ -78,11 +85,14 @@ def test_commands_run_one_after_the_other(tmp_path):
     for line in SCRIPTS:
         if ("model=smolvlm2" in line and "device=meta" not in line) or "2b" in line:
             continue  # two billion weights from the hub
-        words = words_of(line.replace("RUN", str(run)).replace("FEATURES", str(tmp_path / "features")))
+        words = words_of(named(line, RUN=run, FEATURES=tmp_path / "features", SWEEP=tmp_path / "sweep"))
         done(*words, *small(line))
+    for line in AFTER:
+        words = shlex.split(named(line, RUN=run, SWEEP=tmp_path / "sweep").replace("compare.py", f"{ROOT}/compare.py"))
+        assert subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=environment, timeout=60).returncode == 0
     for line in LIVE:
-        words = shlex.split(line.replace("RUN", str(run)).replace("PICTURES", str(tmp_path / "pictures" / "images")))
+        words = shlex.split(named(line, RUN=run, PICTURES=tmp_path / "pictures" / "images"))
         assert subprocess.run([sys.executable, *words[1:]], env=environment, timeout=120).returncode == 0
     for line in AUDITS:
-        words = shlex.split(line.replace("CLIPS", str(tmp_path / "clips")).replace("FOLDER", str(tmp_path / "clips")))
+        words = shlex.split(named(line, CLIPS=tmp_path / "clips", FOLDER=tmp_path / "clips"))
         assert subprocess.run([sys.executable, *words[1:]], env=environment, timeout=60).returncode == 0
