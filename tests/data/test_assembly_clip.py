@@ -10,8 +10,8 @@ from math import floor
 
 import pytest
 
-from prospect.data.assembly_clip import QUESTIONS, USER_TYPES, clip
-from prospect.data.assembly_presets import PRESETS, SPLITS
+from prospect.data.assembly_clip import PATIENCE, QUESTIONS, USER_TYPES, clip
+from prospect.data.assembly_presets import PRESETS, SPLITS, settings
 from prospect.data.assembly_story import story
 from prospect.models.words import plain_tokens
 
@@ -25,7 +25,8 @@ ORDER = {"complete": 0, "start": 1, "user": 2, "assistant": 2}
 
 @pytest.fixture(scope="module", params=PRESETS)
 def clips(request):
-    return [clip(0, SPLITS[index % 7 % 3], index, request.param) for index in range(300)]
+    count = 42 if request.param == "long" else 300  # of long videos, few that are slow to tell
+    return [clip(0, SPLITS[index % 7 % 3], index, request.param) for index in range(count)]
 
 
 def kind(turn: dict) -> str:
@@ -84,20 +85,26 @@ def test_a_frame_has_one_time_and_at_most_one_utterance(clips):
         assert all(count <= 1 for count in said.values())
 
 
-def test_clips_lie_inside_their_video_and_have_60_to_100_frames(clips):
+def test_clips_lie_inside_their_video_and_are_as_long_as_the_preset_says(clips):
     for index, made in enumerate(clips):
-        told = story(0, SPLITS[index % 7 % 3], index, made["metadata"]["preset"])
+        split, preset = SPLITS[index % 7 % 3], made["metadata"]["preset"]
+        told, (shortest, longest) = story(0, split, index, preset), settings(preset, split).frames
         assert 0 <= made["start_frame_idx"] < made["end_frame_idx"] <= len(told.scenes)
-        assert 60 <= made["end_frame_idx"] - made["start_frame_idx"] <= 100
+        assert shortest <= made["end_frame_idx"] - made["start_frame_idx"] <= longest
+
+
+def test_a_clip_of_the_usual_presets_is_half_a_minute_to_a_minute_long():
+    for preset in ("easy", "default", "hard"):
+        assert {settings(preset, split).frames for split in SPLITS} == {(60, 100)}
 
 
 def test_clips_begin_and_end_anywhere(clips):
     states = [made["initial_dst_state"].values() for made in clips]
     texts = [[turn["content"] for turn in made["conversation"]] for made in clips]
     assert 0.2 < sum(bool(state) for state in states) / len(clips) < 0.7
-    assert sum("in_progress" in state for state in states) > 20
-    assert sum("All done." in found for found in texts) > 60
-    assert sum(any("wrong. Turn it." in str(text) for text in found) for found in texts) > 60
+    assert sum("in_progress" in state for state in states) > len(clips) / 15
+    assert sum("All done." in found for found in texts) > len(clips) / 5
+    assert sum(any("wrong. Turn it." in str(text) for text in found) for found in texts) > len(clips) / 5
 
 
 def test_user_types_go_round_and_differ_in_their_questions(clips):
@@ -107,7 +114,8 @@ def test_user_types_go_round_and_differ_in_their_questions(clips):
     for made in clips:
         turns = made["conversation"]
         asked = [n for n, turn in enumerate(turns) if turn["role"] == "user"]
-        least, most = QUESTIONS[made["metadata"]["user_type"]]
+        rounds = 1 + (made["end_frame_idx"] - made["start_frame_idx"]) // PATIENCE
+        least, most = (rounds * number for number in QUESTIONS[made["metadata"]["user_type"]])
         assert len(asked) <= most
         enough += len(asked) >= least
         for place in asked:
@@ -140,7 +148,7 @@ def test_texts_shown_before_the_frames_tell_no_times(clips):
         assert made["inferred_knowledge"].splitlines() == ["The toy", *listed]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", ["easy", "default", "hard"])
 @pytest.mark.parametrize(("role", "most"), [("assistant", 0.5), ("DST_UPDATE", 0.42)])
 def test_the_best_guess_from_texts_and_counting_alone_is_poor(preset, role, most):
     """The F1 of whoever knows the last turn, how long ago it was, and how often something followed then."""

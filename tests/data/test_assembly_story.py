@@ -44,7 +44,7 @@ def test_what_happens_does_not_depend_on_the_clock(preset):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_step_starts_and_completes_once_and_no_frame_has_two_utterances(preset):
-    for index in range(200):
+    for index in range(40 if preset == "long" else 200):
         told = story(0, "train", index, preset)
         starts = [e.part for e in told.events if e.kind == "start"]
         assert starts == [e.part for e in told.events if e.kind == "complete"]
@@ -74,7 +74,7 @@ def test_a_hard_world_has_wrong_parts_and_several_transitions_in_one_frame():
 
 
 def test_an_unknown_preset_or_split_is_refused_by_name():
-    with pytest.raises(UserError, match=r"data.preset=odd: accepted are easy, default, hard"):
+    with pytest.raises(UserError, match=r"data.preset=odd: accepted are easy, default, hard, long"):
         story(0, "train", 0, "odd")
     with pytest.raises(UserError, match="split dev"):
         story(0, "dev", 0)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from prospect.data.assembly_presets import settings
+from prospect.data.assembly_presets import Preset, settings
 from prospect.data.assembly_story import Event, Part, Scene, Story, story
 
 FPS = 2
 USER_TYPES = ("no_talk", "talk_some", "talk_more")
-QUESTIONS = {"no_talk": (0, 0), "talk_some": (1, 1), "talk_more": (2, 3)}  # least and most in a clip
+QUESTIONS = {"no_talk": (0, 0), "talk_some": (1, 1), "talk_more": (2, 3)}  # least and most in a clip …
+PATIENCE = 600  # … and again after so many frames
 SYSTEM = "You see the parts of a toy and name the next part, what is wrong and what is done."
 GOAL = "Attach all parts of the toy"
 WHICH, WHAT = "Which part is this?", "What do I do now?"
@@ -35,7 +36,7 @@ def clip(seed: int, split: str, index: int, preset: str = "easy") -> dict[str, A
     told = story(seed, split, index, preset)
     rng = Random(f"{seed} {split} {index} window")
     user_type, uid = USER_TYPES[index % len(USER_TYPES)], f"toy_{split}_{index:05d}"
-    start, end = window(told, settings(preset, split).frames, rng)
+    start, end = window(told, settings(preset, split), rng)
     tenths = [5 * frame + rng.randrange(5) for frame in range(len(told.scenes))]  # an event is within its frame
     initial = _replayed(told, start)
     turns = sorted(
@@ -77,16 +78,18 @@ def utterance(event: Event) -> str | None:
     }.get(event.kind)
 
 
-def window(told: Story, frames: tuple[int, int], rng: Random) -> tuple[int, int]:
+def window(told: Story, rules: Preset, rng: Random) -> tuple[int, int]:
     """Half of the clips start in the middle, half of those so late that the end is seen.
 
-    None starts right at or after an event, which would be a riddle.
+    None starts right at or after an event, which would be a riddle. Other than `anytime`, they start only where the
+    state says all there is to know.
     """
-    shortest, longest = frames
-    whole, wanted, last = len(told.scenes), rng.randint(shortest, longest), told.events[-1].frame
+    shortest, longest = rules.frames
+    whole, last = len(told.scenes), told.events[-1].frame
+    wanted = longest if rules.lasts else rng.randint(shortest, longest)  # of a long video, all that is left
     busy = {event.frame + after for event in told.events for after in range(-1, 2)}
     ahead = range(1, min(last, whole - shortest + 1))  # something is still to come
-    starts = [frame for frame in ahead if frame not in busy and _settled(told, told.scenes[frame])]
+    starts = [frame for frame in ahead if frame not in busy and (rules.anytime or _settled(told, told.scenes[frame]))]
     late = [frame for frame in starts if frame >= whole - wanted]
     start = rng.choice(rng.choice((starts, late)) or starts) if starts and rng.random() < 0.5 else 0
     return start, min(whole, start + wanted)
@@ -138,7 +141,7 @@ def _event_turns(told: Story, start: int, end: int) -> Iterator[Turn]:
 def _talk(told: Story, start: int, end: int, user_type: str, rng: Random) -> Iterator[Turn]:
     """Questions at quiet frames, never two at once, each with its answer one frame later."""
     taken = {event.frame for event in told.events}
-    wanted = rng.randint(*QUESTIONS[user_type])
+    wanted = sum(rng.randint(*QUESTIONS[user_type]) for _ in range(1 + (end - start) // PATIENCE))
     for frame in rng.sample(range(start + 2, end - 1), end - start - 3):
         both, seen = {frame, frame + 1}, told.scenes[frame + 1]
         if wanted == 0 or both & taken or not (_alike(told.scenes[frame], seen) and _answerable(told, seen)):

@@ -16,7 +16,7 @@ from prospect.data.assembly_pictures import captioned, frames
 from prospect.data.assembly_presets import DENSE, settings
 from prospect.data.cache import built, cached
 from prospect.data.clip_files import LIST
-from prospect.data.clips import assembly101_dst
+from prospect.data.clips import LONG_CLIP, assembly101_dst
 from prospect.data.dataset import OVERLAP, Dataset
 from prospect.data.frames import write_frames
 from prospect.data.png import indexed_png
@@ -33,7 +33,7 @@ def assembly101_dst_demo(
     train: int = 200,
     val: int = 40,
     test: int = 60,
-    preset: Literal["easy", "default", "hard"] = "easy",
+    preset: Literal["easy", "default", "hard", "long"] = "easy",
     seed: int = 0,
     captions: float = 0.12,
     captions_count: int = 2000,
@@ -70,6 +70,7 @@ def assembly101_dst_demo(
         tell_state=tell_state,
         user_types=user_types,
         warmup=warmup,
+        long_clip=max(LONG_CLIP, settings(preset).frames[1]),
     )
     return replace(data, name=NAME)
 

@@ -47,15 +47,15 @@ def film(told: Story, grainy: bool, rng: Random) -> np.ndarray:
 
 def captioned(seed: int, index: int, preset: str = "easy") -> tuple[np.ndarray, str]:
     """A single frame with one part in any state, and its name: `red disc.`"""
-    rng, anywhere = Random(f"{seed} caption {index}"), settings(preset).anywhere
+    rng, rules = Random(f"{seed} caption {index}"), settings(preset)
     part = rng.choice(PARTS)
-    at = (rng.randint(2, 16), rng.randint(5, 9)) if anywhere else HOME
+    at = (rng.randint(2, 16), rng.randint(5, 9)) if rules.anywhere else HOME
     placed = tuple(rng.sample(PARTS, rng.randint(0, 6)))
     manner = rng.choice(MANNERS)
     if manner == "fixed":
         placed = (*placed, part)  # a part that is bolted on has its stud
-    drawn = frame(Scene(part, manner, at, placed))
-    return (_grainy(drawn[None], rng)[0] if anywhere else drawn), f"{part.name}."
+    drawn = frame(Scene(part, manner, at, placed, covered=rules.covered))
+    return (_grainy(drawn[None], rng)[0] if rules.anywhere else drawn), f"{part.name}."
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +69,7 @@ def frame(scene: Scene) -> np.ndarray:
         for left in (0, 27):
             _fill(canvas, left, 13, 5, 6, SKIN)
     if scene.toy:
-        _toy(canvas, scene.placed)
+        _toy(canvas, () if scene.covered else scene.placed)
     if scene.part:
         _part(canvas, scene.part, scene.manner, scene.at)
     canvas.flags.writeable = False

@@ -40,6 +40,7 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "cyan", "black"
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
 PACES = (0.6, 1.0, 1.7, 2.8)
 LONGEST = 40  # frames of a stage: something happens in every clip
+ENDS, A_STEP = 17.5, 26.5  # frames on average at the usual pace: before and after all steps, and of one
 HOME = (9, 9)  # where a part is worked on: left and top of its box
 
 
@@ -66,6 +67,7 @@ class Scene:
     placed: tuple[Part, ...] = ()  # a stud on the toy for each part that is fixed
     resting: bool = False  # idle hands at the edges of the table
     toy: bool = True
+    covered: bool = False  # no stud can be seen
     clutter: tuple[Block, ...] = ()
 
 
@@ -111,7 +113,7 @@ def split_of(parts: Iterable[Part]) -> str:
 def tell(parts: tuple[Part, ...], rules: Preset, plot: Random, clock: Random, looks: Random) -> Story:
     """`plot` decides what happens, `clock` when, `looks` how the table looks."""
     order = parts if rules.ordered else tuple(plot.sample(parts, len(parts)))
-    film = _Film(rules, clock, looks, clock.choice(PACES))
+    film = _Film(rules, clock, looks, _pace(rules.lasts, len(parts), clock))
     film.idle(3, 12)
     waiting = True  # for the next part to appear; not so if it was taken at the very frame of the last completion
     for part in order:
@@ -130,6 +132,14 @@ def tell(parts: tuple[Part, ...], rules: Preset, plot: Random, clock: Random, lo
     return Story(parts, tuple(film.scenes), tuple(film.events))
 
 
+def _pace(lasts: tuple[int, int] | None, steps: int, clock: Random) -> float:
+    """Where it is known how long a video lasts, twice as long is as likely as half."""
+    if lasts is None:
+        return clock.choice(PACES)
+    least, most = lasts
+    return least * (most / least) ** clock.random() / (ENDS + steps * A_STEP)
+
+
 @dataclass
 class _Film:
     """Scenes and events as they are shot."""
@@ -140,8 +150,11 @@ class _Film:
     pace: float  # how long everything takes in this video, to what is usual
     scenes: list[Scene] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    table: Scene = field(default_factory=Scene)  # what stays while parts come and go
+    table: Scene = field(init=False)  # what stays while parts come and go
     at: tuple[int, int] = HOME
+
+    def __post_init__(self) -> None:
+        self.table = Scene(covered=self.rules.covered)
 
     def idle(self, least: int, most: int) -> None:
         """Nothing happens: things on the table are moved about, hands rest or not."""
@@ -204,7 +217,9 @@ class _Film:
             return self.clock.randint(1, min(most, slowest))
         shortest = min(least, 2)
         more = max(0.2, (least + most) / 2 * self.pace - shortest)
-        longest, frames = min(LONGEST, shortest + int(3 * more) + 1), shortest
+        longest, frames = shortest + int(3 * more) + 1, shortest
+        if self.rules.lasts is None:
+            longest = min(LONGEST, longest)
         while frames < longest and self.clock.random() < more / (1 + more):
             frames += 1
         return frames
