@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -47,10 +48,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`splits` always has train, val and test; any of them may be empty. Streams have no labels."""
+    """`splits` always has train, val and test; any of them may be empty. Only classifications have labels.
+
+    `answers`: what users ask and get is free text, and `Sample.meta["user"]` says whose it is.
+    """
 
     name: str
-    task: Literal["classification", "stream"]
+    task: Literal["classification", "stream", "answers"]
     splits: dict[str, list[Sample]]
     labels: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -60,6 +64,7 @@ class Dataset:
     neg_frame_sampling_rate: float = 1.0  # share of silent frames whose silence is learnt, drawn anew every epoch
     overlap: float = OVERLAP
     frame_root: Path | None = None  # of streams: the folder that the names of frame stores start from
+    radius: float = math.inf  # of answers: how far from the true point a click still counts, in the points' own unit
 
     @property
     def streams(self) -> Iterator[Frames]:
@@ -81,6 +86,8 @@ class Dataset:
         """For the run's manifest: what was learnt from, so that two runs can be told to have seen the same."""
         if self.task == "stream":
             told: dict[str, Any] = {"streams": {split: footage(clips) for split, clips in self.splits.items()}}
+        elif self.task == "answers":
+            told = {"users": {split: owners(samples) for split, samples in self.splits.items()}}
         else:
             told = {"classes": {split: self.counts(split) for split in self.splits}}
         if self.warmup:
@@ -92,6 +99,12 @@ class Dataset:
             **told,
             "findings": {kind: len(group) for (_, kind), group in by_kind(self.findings).items()},
         }
+
+
+def owners(samples: Iterable[Sample]) -> dict[str, int]:
+    """Samples of each user."""
+    counts = Counter(sample.meta["user"] for sample in samples)
+    return {str(user): counts[user] for user in sorted(counts)}
 
 
 def footage(samples: Iterable[Sample]) -> dict[str, Any]:
