@@ -25,8 +25,10 @@ def evaluate(
     resume: str | None = None,
     run: str | None = None,
     split: str = "test",
+    users: str | int | list[str | int] | None = None,
     batch_size: int = 32,
 ) -> None:
+    from prospect.data.users import of_users
     from prospect.errors import UserError
     from prospect.evaluation.judging import knock
     from prospect.models.hub import bring
@@ -35,6 +37,7 @@ def evaluate(
     if not dataset.splits.get(split):
         there = ", ".join(name for name, samples in dataset.splits.items() if samples)
         raise UserError(f"split={split}: {dataset.name} has no samples there; it has some in {there}")
+    dataset = of_users(dataset, users, split)
     judging = build(judge)
     asked = judging.judge(os.environ, watches=dataset.task == "stream" and watch.get("clips") != 0)
     if asked and record.is_main:

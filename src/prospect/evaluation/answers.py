@@ -7,10 +7,20 @@ from collections.abc import Sequence
 import torch
 
 from prospect.conversation.sample import Picture, Sample
-from prospect.conversation.segments import encode
+from prospect.conversation.segments import Encoded, encode
 from prospect.models.vlm import VLM
 from prospect.training.collate import pad
 from prospect.training.processes import gathered, rounds, share
+
+
+def budget(vlm: VLM, samples: Sequence[Sample]) -> int:
+    """Twice the tokens of the longest true answer: room to be wrong, no room to ramble."""
+    lengths = [_longest_learnt(encode(vlm.chat(sample), vlm.tokenizer, sample.id)) for sample in samples]
+    return 2 * max(lengths, default=1) + 2
+
+
+def _longest_learnt(encoded: Encoded) -> int:
+    return max((stop - start for channel, start, stop in encoded.spans() if channel is not None), default=0)
 
 
 @torch.no_grad()

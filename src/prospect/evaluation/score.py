@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from prospect.data.dataset import Dataset
-from prospect.evaluation import classified, watched
+from prospect.evaluation import answered, classified, watched
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch
 from prospect.evaluation.thresholds import CHOSEN_ON
@@ -35,6 +35,8 @@ def score(
         if there and not data.splits[CHOSEN_ON]:
             log.warning("%s has no samples: thresholds of decisions are one half", CHOSEN_ON)
         return watched.scores(vlm, data, there, objective, batch_size, max_length, watch)
+    if data.task == "answers":
+        return {split: answered.score(vlm, data, split, batch_size) for split in there}
     return {split: classified.score(vlm, data, split, batch_size) for split in there}
 
 
@@ -42,4 +44,6 @@ def progress(vlm: VLM, data: Dataset) -> Callable[[TeacherForced], dict[str, flo
     """The headline numbers of the val split, for evaluation during training."""
     if data.task == "stream":
         return watched.progress
+    if data.task == "answers":
+        return answered.progress
     return lambda seen: classified.accuracy(vlm, data, "val")

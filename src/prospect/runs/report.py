@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from prospect.disk import write_atomically
-from prospect.runs import claim, curves, pages, report_answers, report_clips, report_stream, report_watched, rows
+from prospect.runs import (
+    claim,
+    curves,
+    pages,
+    report_answers,
+    report_clips,
+    report_stream,
+    report_users,
+    report_watched,
+    rows,
+)
 from prospect.runs.folder import Run
 from prospect.runs.redact import redact_known
 from prospect.runs.wording import number
@@ -30,6 +40,8 @@ HEADLINES = (
         "dst/transition_f1",
         "dst/joint_goal_accuracy",
         "dialogue/f1",
+        "exact",
+        "click/accuracy",
     ),
     *("preference_accuracy", "reward"),
 )
@@ -82,6 +94,8 @@ def write_report(folder: Path) -> Path:
             charts=_chosen(drawn),
             broken=_broken(logged, drawn),
             classes=report_answers.by_class(metrics),
+            users=report_users.by_user(metrics),
+            kinds=report_users.by_kind(metrics),
             confusion=report_answers.confusion(_json(folder / "confusion.json", notes)),
             answers=report_answers.galleries(answers),
             decisions=report_stream.decisions(metrics),
@@ -154,7 +168,8 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
     for key, value in metrics.items():
         split, name = curves.split_of(key)
         shown = report_stream.is_in_tables(key, metrics) or report_watched.belongs(key, metrics)
-        if not name.startswith("class/") and key not in IN_HEADER and not shown:
+        shown = shown or name.startswith(("class/", *report_users.PREFIXES))
+        if key not in IN_HEADER and not shown:
             cells.setdefault(name, {})[split] = value
     columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]
     order = sorted(cells, key=lambda name: HEADLINES.index(name) if name in HEADLINES else len(HEADLINES))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs import report_judge, report_stream, report_watched
+from prospect.runs import report_judge, report_stream, report_users, report_watched
 from prospect.runs.folder import Run
 
 
@@ -50,6 +50,9 @@ def write_results(run: Run, scored: Mapping[str, Scored], more: Mapping[str, flo
         console.print(class_table(split, last))
     if last.thresholds is not None:  # those of all splits; one line, since the curves are thousands of numbers
         run.write_text("thresholds.json", json.dumps(last.thresholds, allow_nan=False) + "\n")
+    for found in (report_users.by_kind(metrics), report_users.by_user(metrics)):
+        if found:
+            console.print(group_table(found))
     if last.events:
         run.write_json("events.json", {"split": split, "events": last.events})
         console.print(event_table(split, last.events))
@@ -122,6 +125,16 @@ def event_table(split: str, events: list[dict[str, Any]]) -> Table:
         counts = (f"{row['called']:,}", f"{row['of']:,}", f"{row['recall']:.3f}")
         style = "dim" if row["kind"] == report_stream.FALSE_ALARM else None
         table.add_row(row["decision"], Text(row["kind"]), *counts, style=style)
+    return table
+
+
+def group_table(found: report_users.Groups) -> Table:
+    """A row a user, or a kind of answer."""
+    table = Table(found.of, title=f"{found.split}: by {found.of}", title_justify="left", box=None, header_style="dim")
+    for column in found.columns:
+        table.add_column(column.name, justify="right")
+    for name, cells in found.rows:
+        table.add_row(Text(name), *cells)
     return table
 
 
