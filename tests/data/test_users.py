@@ -140,6 +140,7 @@ BAD = [
     ({"messages": [{"role": "bot", "content": "x"}, said("y")]}, "unknown-schema", "unknown role 'bot'"),
     ({"messages": [asked(None), said("y")]}, "unknown-schema", "must be a text or a list of parts"),
     ({"messages": [asked([{"type": "video"}]), said("y")]}, "unknown-schema", "unknown part"),
+    ({"messages": [asked("x"), said("y", kind="a/b")]}, "unknown-schema", "kind must be a text without /"),
     ({"messages": [asked("x"), said(" ")]}, "empty-answer", "nothing to learn"),
     (
         {"messages": [asked("x"), said([{"type": "image", "image": "images/10.png"}])]},
@@ -243,6 +244,12 @@ def test_the_folds_of_one_user_are_tested_once_each(made):
         assert len(set.union(*parts)) == sum(map(len, parts)) == 10
         seen += ids(data, "test")
     assert sorted(seen) == sorted(f"1/{n}" for n in range(1, 11))
+
+
+def test_a_person_may_be_in_no_split(made):
+    data = made.read(person=1, folds=3, test_users=None)
+    assert [len(samples) for samples in data.splits.values()] == [1, 1, 1]
+    assert data.findings == []
 
 
 def test_samples_of_one_picture_are_in_one_fold(made):

@@ -37,11 +37,12 @@ def users(
     """A folder with a file for every user, split by users; with `person` that one's samples alone, split by folds."""
     path = Path(folder).expanduser().resolve()
     _check(path, users, person, folds, fold, radius)
-    split_of = assigned({"train": train_users, "val": val_users, "test": test_users})
-    wanted = users_of(users, "data.users") if person is None else frozenset([person])
-    rows, findings = _read(path, wanted or split_of.keys(), split_of, asked_for=bool(wanted))
-    if wanted and person is None:
-        findings = [finding for finding in findings if finding.kind not in ("missing-user", "empty-split")]
+    if person is None:
+        split_of = assigned({"train": train_users, "val": val_users, "test": test_users})
+        rows, findings = _read(path, users_of(users, "data.users"), split_of)
+    else:
+        split_of = {}  # of no importance: folds take their place
+        rows, findings = _read(path, frozenset([person]), split_of)
     kept, digests, more = audit(rows, split_of)
     findings += more
     if on_bad != "skip":
@@ -76,8 +77,9 @@ def _check(path: Path, users: Users | None, person: int | None, folds: int, fold
         raise UserError(f"data.radius={radius}: must be above 0")
 
 
-def _read(folder: Path, wanted: Any, split_of: Mapping[int, str], asked_for: bool) -> tuple[list[Row], list[Finding]]:
-    """The rows of the users that are wanted. Of one that was asked for by name there must be a file and a split."""
+def _read(folder: Path, asked: frozenset[int], split_of: Mapping[int, str]) -> tuple[list[Row], list[Finding]]:
+    """The rows of the users asked for, or else of all that have a split. Of who is asked for there must be a file."""
+    wanted = asked or split_of.keys()
     if (folder / "dataset_info.json").is_file():
         from prospect.data.users_table import read_table  # only here: importing datasets takes seconds
 
@@ -86,13 +88,14 @@ def _read(folder: Path, wanted: Any, split_of: Mapping[int, str], asked_for: boo
     else:
         files, findings = files_of_users(folder)
         there = set(files)
-        rows, more = _read_each(folder, {user: files[user] for user in sorted(there & set(wanted))})
+        rows, more = _read_each(folder, {user: files[user] for user in sorted(there & wanted)})
         findings = findings + more
-    if asked_for and set(wanted) - there:
-        raise UserError(f"data.folder={folder}: no file of user {told(set(wanted) - there)}; it has {told(there)}")
-    if asked_for and (strangers := set(wanted) - split_of.keys()):
+    if asked - there:
+        raise UserError(f"data.folder={folder}: no file of user {told(asked - there)}; it has {told(there)}")
+    if split_of and (strangers := asked - split_of.keys()):
         raise UserError(f"user {told(strangers)} is in no split: see data.train_users, data.val_users, data.test_users")
-    return [row for row in rows if row.user in wanted], [*findings, *without_files(split_of, there)]
+    beside = [] if asked else without_files(split_of, there)
+    return [row for row in rows if row.user in wanted], [*findings, *beside]
 
 
 def _read_each(folder: Path, files: Mapping[int, Path]) -> tuple[list[Row], list[Finding]]:

@@ -34,7 +34,7 @@ QUESTIONS = 2  # about one screen, the second without showing it again
 def users_demo(
     folder: str | None = None,
     samples: int = 40,
-    own: float = 0.3,
+    own: float = 0.5,
     size: int = 64,
     users: Users | None = None,
     train_users: Users | None = "11-73",

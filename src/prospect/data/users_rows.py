@@ -165,7 +165,15 @@ def _turn(message: Any, album: Album) -> Turn:
         raise Fault("unknown-schema", "an assistant turn has a picture; only what a user shows can be read")
     if role == "assistant" and not "".join(part for part in parts if isinstance(part, str)).strip():
         raise Fault("empty-answer", "an assistant turn is empty: there is nothing to learn and nothing to compare with")
-    return Turn(role, tuple(parts), kind=str(message.get("kind") or ""))
+    return Turn(role, tuple(parts), kind=_kind(message))
+
+
+def _kind(message: dict[str, Any]) -> str:
+    """What sort of question or answer it is, for rates of each: it becomes a part of their names."""
+    kind = message.get("kind")
+    if kind is None or (isinstance(kind, str) and "/" not in kind):
+        return kind or ""
+    raise Fault("unknown-schema", f"kind must be a text without /, not {kind!r:.60}")
 
 
 def _written(content: str, role: Role, album: Album) -> list[Part]:
