@@ -50,6 +50,9 @@ def test_one_user_of_three(monkeypatch, vlm, data):
     assert "user/1/click/mean_distance" not in scored.metrics
     row = scored.predictions[0]
     assert (row["user"], row["point"], row["distance"], row["correct"]) == (1, None, None, False)
+    for name in scored.headline:
+        upper, lower = (sum(row["shares"][name][n] for row in scored.predictions) for n in (0, 1))
+        assert scored.metrics[name] == upper / lower
 
 
 def test_a_near_miss_is_a_click_and_not_exact(monkeypatch, vlm, data):

@@ -37,7 +37,9 @@ def test_users_go_by_number_and_what_was_not_measured_is_empty():
 
 
 def test_terminal_file_and_page_show_each_user(tmp_path, capsys):
-    scored = SimpleNamespace(metrics=METRICS, predictions=[], confusion=None, events=None, watched=None)
+    scored = SimpleNamespace(
+        metrics=METRICS, predictions=[], confusion=None, events=None, watched=None, thresholds=None
+    )
     scored.headline = ("exact", "click/accuracy")
     with Run.start(tmp_path / "run", {}, seed=0) as run:
         write_results(run, {"test": scored})

@@ -62,7 +62,10 @@ def _row(part: Sample, text: str, one: Match, radius: float) -> dict[str, Any]:
     truth = part.turns[-1]
     row = {"id": part.id, "user": part.meta["user"], "label": truth.text, "prediction": text, "text": text}
     row |= {"kind": truth.kind} if truth.kind else {}
+    row |= {"correct": one.normalised, "exact": one.exact}
+    shares = {"exact": [int(one.exact), 1], "normalised": [int(one.normalised), 1]}
     if one.has_point:
         hit = one.distance is not None and one.distance <= radius
-        return row | {"correct": hit, "exact": one.exact, "point": point_of(text), "distance": one.distance}
-    return row | {"correct": one.normalised, "exact": one.exact}
+        row |= {"correct": hit, "point": point_of(text), "distance": one.distance}
+        shares["click/accuracy"] = [int(hit), 1]
+    return row | {"shares": shares}  # what this answer adds to the headlines

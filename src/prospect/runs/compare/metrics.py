@@ -14,11 +14,11 @@ from prospect.runs.nearest import nearest
 # given before, stream/speak/f1 of the same decisions when it watches freely.
 HEADLINES = (
     *("dst/joint_goal_accuracy", "dst/transition_f1", "dialogue/f1", "stream/speak/f1", "speak/f1", "dst/f1"),
-    *("accuracy", "macro_f1", "preference_accuracy", "reward"),
+    *("accuracy", "macro_f1", "exact", "click/accuracy", "preference_accuracy", "reward"),
 )
 LESS = {  # parts of names that are better when lower
     *("loss", "false_alarms", "missing", "redundant", "illegal", "unparsable", "seconds", "perplexity", "timing"),
-    *("time_difference",),
+    *("time_difference", "distance"),
 }
 
 

@@ -1,4 +1,7 @@
-"""What each video added to a run's metrics, so that two runs can be compared over the same videos."""
+"""What each video added to a run's metrics, so that two runs can be compared over the same videos.
+
+Where answers belong to users, a user is what a video is elsewhere: the answers of one are not independent.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ def shares(folder: Path, metric: str) -> Shares:
     found: dict[str, tuple[float, float]] = {}
     for row in (row for file in (f"{split}.watched.jsonl", f"{split}.jsonl") for row in _rows(folder, file)):
         if name in row["shares"]:
-            found[row["video"]] = row["shares"][name]
+            upper, lower = row["shares"][name]
+            before = found.get(row["video"], (0, 0)) if row["adds"] else (0, 0)
+            found[row["video"]] = (before[0] + upper, before[1] + lower)
     return found
 
 
@@ -56,5 +61,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     shares = dict(row.get("shares", {}))
     if "correct" in row:
         shares["accuracy"] = (int(row["correct"]), 1)
+    if "user" in row:
+        return {"video": f"user {row['user']}", "shares": shares, "adds": True}
     truth = json.dumps([row["id"], *(row.get(key) for key in TRUTH)])
-    return {"video": truth, "shares": shares}
+    return {"video": truth, "shares": shares, "adds": False}
