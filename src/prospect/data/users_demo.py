@@ -15,9 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import numpy as np
+
 from prospect.data.cache import built, cached
 from prospect.data.dataset import Dataset
-from prospect.data.png import png
+from prospect.data.png import indexed_png
 from prospect.data.user_ranges import Users, assigned
 from prospect.data.users import users
 from prospect.data.users_screens import WINDOWS, point, screen
@@ -28,7 +30,7 @@ SYSTEM = "Answer with the point."
 ACTIONS = ("start", "stop", "add", "hold")  # what everybody calls the buttons, in their order
 WORDS = ("star", "heart", "ring", "drop")  # what users call them too, each in an order of their own
 RADIUS = 100.0  # neighbouring buttons are 240 apart
-QUESTIONS = 2  # about one screen, the second without showing it again
+QUESTIONS = 2  # in a conversation, each before a screen of its own: an answer would give away where the window lies
 
 
 def users_demo(
@@ -95,20 +97,20 @@ def write(folder: Path, numbers: list[int], samples: int, own: float, size: int,
 
 def _row(folder: Path, user: int, index: int, own: float, size: int, seed: int) -> dict[str, Any]:
     rng = Random(f"{seed} {user} {index}")
-    window, name = rng.randrange(len(WINDOWS)), f"images/{user}_{index:04d}.png"
-    (folder / name).write_bytes(png(screen(window, rng, size)))
     messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
-    for _ in range(QUESTIONS):
+    images = [f"images/{user}_{index:04d}_{number}.png" for number in range(QUESTIONS)]
+    for name in images:
+        window = rng.randrange(len(WINDOWS))
+        (folder / name).write_bytes(indexed_png(np.asarray(screen(window, rng, size))))
         kind = "own" if rng.random() < own else "shared"
         button = rng.randrange(len(ACTIONS))
         word = speech(user, seed)[button] if kind == "own" else ACTIONS[button]
         x, y = point(window, button)
         messages += [
-            {"role": "user", "content": word, "kind": kind},
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": word}], "kind": kind},
             {"role": "assistant", "content": f"({x}, {y})", "kind": kind},
         ]
-    messages[1]["content"] = [{"type": "image"}, {"type": "text", "text": messages[1]["content"]}]
-    return {"messages": messages, "images": [name]}
+    return {"messages": messages, "images": images}
 
 
 def speech(user: int, seed: int) -> list[str]:
