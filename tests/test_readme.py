@@ -26,13 +26,15 @@ SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in 
 STEPS = ["trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 PICTURES = [*STEPS, "data.train=20", "data.val=5", "data.test=5"]
 CLIPS = [*PICTURES, "data.captions_count=20", "data.dense_count=5"]
+USERS = [*STEPS, "data.samples=4", "data.train_users=11-14", "data.val_users=74"]
 
 
 def small(line: str) -> list[str]:
     """What makes a command quick, but for what it says itself."""
     if "resume=" in line or "run=RUN" in line or "device=meta" in line or "encode" in line:
         return [word for word in CLIPS if "encode" in line and word.startswith("data.")]
-    asked = [*(PICTURES if "element" in line else CLIPS), *(["hydra.sweep.dir=sweep"] if " -m " in line else [])]
+    asked = PICTURES if "element" in line else USERS if "users" in line else CLIPS
+    asked = [*asked, *(["hydra.sweep.dir=sweep"] if " -m " in line else [])]
     return [word for word in asked if word.partition("=")[0] not in line]
 
 
