@@ -50,7 +50,7 @@ def evaluate(
     from prospect.evaluation.streamed import Watch
     from prospect.models.loading import trained
     from prospect.models.stream import for_streams
-    from prospect.runs.results import write_results
+    from prospect.runs.reports.results import write_results
 
     vlm = trained(run, model) if run else build(model)
     if dataset.task == "stream":

@@ -29,7 +29,7 @@ def preview(
 
     from prospect.errors import UserError
     from prospect.models.hub import bring
-    from prospect.runs.preview import page, show
+    from prospect.runs.reports.preview import page, show
 
     dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.groups.get(split):

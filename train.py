@@ -31,7 +31,7 @@ def train(
     from prospect.evaluation.score import progress, score
     from prospect.evaluation.streamed import Watch
     from prospect.models.stream import for_streams
-    from prospect.runs.results import write_results
+    from prospect.runs.reports.results import write_results
     from prospect.training.stored import freeze_for_features
 
     with run.time("build"):

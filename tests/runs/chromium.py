@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.runs.test_report_browser import BROWSER, FLAGS
+from tests.runs.reports.test_report_browser import BROWSER, FLAGS
 
 LIMIT = 60  # seconds for a whole test
 

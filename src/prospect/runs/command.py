@@ -193,7 +193,7 @@ class _Job:
 
     def run(self, folder: Path, config: DictConfig) -> Any:
         from prospect.runs.folder import Run
-        from prospect.runs.report import reported
+        from prospect.runs.reports.report import reported
 
         checked = finished(config, self.schema)
         if checked.mistakes:

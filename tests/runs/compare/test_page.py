@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-from tests.runs.test_report import CLOSING, Page
+from tests.runs.reports.test_report import CLOSING, Page
 
 from prospect.runs.compare import tables
 from prospect.runs.compare.comparison import Comparison, Entry, Group, Summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.runs.chromium import tab
 from tests.runs.compare.test_page import HOSTILE, compared, entry
-from tests.runs.test_report_browser import BROWSER
+from tests.runs.reports.test_report_browser import BROWSER
 
 from prospect.runs.compare.page import page
 

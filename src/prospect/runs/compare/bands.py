@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from prospect.runs import curves, rows
+from prospect.runs import rows
 from prospect.runs.compare.comparison import Comparison, Entry, Group
 from prospect.runs.compare.tables import clipped
-from prospect.runs.curves import Axis, Chart, Line, Point
+from prospect.runs.reports import curves
+from prospect.runs.reports.curves import Axis, Chart, Line, Point
 from prospect.runs.wording import number
 
 DRAWN = 8  # groups: no more colours can be told apart

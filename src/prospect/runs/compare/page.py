@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prospect.runs import pages
 from prospect.runs.compare import bands, tables
 from prospect.runs.compare.comparison import Comparison
 from prospect.runs.compare.settings import short_names
 from prospect.runs.compare.wording import number_of
 from prospect.runs.redact import redact_known
+from prospect.runs.reports import pages
 
 NOTES = 12
 
@@ -35,7 +35,7 @@ def page(comparison: Comparison) -> str:
             curves=drawn,
             notes=_shortened([*comparison.notes, *_left_out(comparison)]),
             curve_notes=_shortened(drawn.notes),
-            **pages.script("page.js.j2", "compare/page.js.j2"),
+            **pages.script("reports/page.js.j2", "compare/page.js.j2"),
         )
     )
     # a folder's name may hold bytes that are no text, and JSON half a character: neither can be written

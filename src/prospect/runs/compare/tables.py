@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from prospect.runs.compare.comparison import Comparison, Entry, Group, Summary, Test
 from prospect.runs.compare.settings import ABSENT, TARGET, spelt
 from prospect.runs.compare.wording import SHOWN, UNDONE, interval, number_of, probability, signed, signed_interval
-from prospect.runs.curves import Axis
+from prospect.runs.reports.curves import Axis
 from prospect.runs.wording import span
 
 ROWS = 1000  # of each table, so that the page stays a few megabytes

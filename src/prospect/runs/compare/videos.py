@@ -15,7 +15,7 @@ import numpy as np
 
 from prospect.runs.compare.comparison import Entry
 from prospect.runs.compare.reading import Unreadable, read_text
-from prospect.runs.curves import split_of
+from prospect.runs.reports.curves import split_of
 
 TRUTH = ("label", "first", "frames", "events", "happened")  # of a row: the same video has the same
 Shares = Mapping[str, tuple[float, float]]  # by video: what it adds to the upper and to the lower sum

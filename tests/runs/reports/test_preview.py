@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from prospect.runs.preview import page, show
+from prospect.runs.reports.preview import page, show
 
 HOSTILE = "</script><script>alert(1)</script>[bold red]markup[/] <image>"
 

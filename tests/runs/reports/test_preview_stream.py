@@ -8,8 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
-from prospect.runs.preview import page, show
-from prospect.runs.preview_stream import MARKS, counts, percent, ticks
+from prospect.runs.reports.preview import page, show
+from prospect.runs.reports.preview_stream import MARKS, counts, percent, ticks
 
 HOSTILE = "</script><script>alert(1)</script>[bold red]markup[/]"
 IMAGE = "data:image/png;base64,AAAA"

@@ -10,10 +10,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from tests.runs.test_report_watched import METRICS, row
+from tests.runs.reports.test_report_watched import METRICS, row
 
 from prospect.runs.folder import Run
-from prospect.runs.report import write_report
+from prospect.runs.reports.report import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prospect.disk import write_atomically
-from prospect.runs import (
-    claim,
+from prospect.runs import claim, rows
+from prospect.runs.folder import Run
+from prospect.runs.redact import redact_known
+from prospect.runs.reports import (
     curves,
     pages,
     report_answers,
@@ -20,10 +22,7 @@ from prospect.runs import (
     report_stream,
     report_users,
     report_watched,
-    rows,
 )
-from prospect.runs.folder import Run
-from prospect.runs.redact import redact_known
 from prospect.runs.wording import number
 
 log = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ def write_report(folder: Path) -> Path:
     freely = report_watched.groups(metrics, _watched(folder, notes), notes)
     html = (
         pages.templates()
-        .get_template("page.html.j2")
+        .get_template("reports/page.html.j2")
         .render(
             run=claim.read(folder),
             name="/".join(folder.absolute().parts[-2:]),
@@ -103,7 +102,7 @@ def write_report(folder: Path) -> Path:
             sweeps=report_stream.sweeps(_json(folder / "thresholds.json", notes), notes),
             clips=report_clips.clips(metrics, watched),
             notes=notes,
-            **pages.script("page.js.j2"),
+            **pages.script("reports/page.js.j2"),
         )
     )
     target = folder / "report.html"

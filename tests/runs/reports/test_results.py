@@ -8,7 +8,7 @@ from PIL import Image
 from rich.console import Console
 
 from prospect.runs.folder import Run
-from prospect.runs.results import class_table, write_results
+from prospect.runs.reports.results import class_table, write_results
 
 RATES = {f"class/{label}/{name}": 0.5 for label in ("fire", "wood") for name in ("precision", "recall", "f1")}
 SCORED = SimpleNamespace(

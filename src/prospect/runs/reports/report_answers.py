@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from prospect.runs import curves
+from prospect.runs.reports import curves
 
 SHOWN = 60  # answers of a split; the rest stands in predictions/
 THUMBNAIL = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")

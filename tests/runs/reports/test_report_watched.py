@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prospect.runs.folder import Run
-from prospect.runs.report import write_report
-from prospect.runs.report_watched import MEASURES, groups, headlines, is_whole, others
+from prospect.runs.reports.report import write_report
+from prospect.runs.reports.report_watched import MEASURES, groups, headlines, is_whole, others
 
 HOSTILE = "</script><script>alert(1)</script>{{ 7 * 7 }}"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

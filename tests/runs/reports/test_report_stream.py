@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prospect.evaluation.thresholds import sweep
-from prospect.runs.curves import HEIGHT
 from prospect.runs.folder import Run
-from prospect.runs.report import write_report
-from prospect.runs.report_clips import _number, clips
-from prospect.runs.report_stream import X, Y, decisions, events, parted, sweeps
+from prospect.runs.reports.curves import HEIGHT
+from prospect.runs.reports.report import write_report
+from prospect.runs.reports.report_clips import _number, clips
+from prospect.runs.reports.report_stream import X, Y, decisions, events, parted, sweeps
 
 HOSTILE = "</script><script>alert(1)</script>{{ 7 * 7 }}"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

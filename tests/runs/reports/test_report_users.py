@@ -4,9 +4,9 @@ import json
 from types import SimpleNamespace
 
 from prospect.runs.folder import Run
-from prospect.runs.report import write_report
-from prospect.runs.report_users import by_kind, by_user
-from prospect.runs.results import write_results
+from prospect.runs.reports.report import write_report
+from prospect.runs.reports.report_users import by_kind, by_user
+from prospect.runs.reports.results import write_results
 
 METRICS = {
     "exact": 0.5,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from prospect.runs.curves import (
+from prospect.runs.reports.curves import (
     BOTTOM,
     HEIGHT,
     LEFT,

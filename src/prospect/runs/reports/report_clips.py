@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prospect.runs.curves import SPLITS, Axis, nice, path_of, thinned
-from prospect.runs.report_answers import is_picture
-from prospect.runs.report_stream import DECISIONS, Rows
+from prospect.runs.reports.curves import SPLITS, Axis, nice, path_of, thinned
+from prospect.runs.reports.report_answers import is_picture
+from prospect.runs.reports.report_stream import DECISIONS, Rows
 from prospect.runs.strict_json import as_number
 
 CLIPS = 12

@@ -6,9 +6,9 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.runs.test_report_watched import PIXEL, row
+from tests.runs.reports.test_report_watched import PIXEL, row
 
-from prospect.runs.report_timeline import (
+from prospect.runs.reports.report_timeline import (
     LEFT,
     PICTURE,
     RIGHT,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from prospect.runs.curves import Axis, nice, path_of, thinned
-from prospect.runs.report_answers import is_picture
+from prospect.runs.reports.curves import Axis, nice, path_of, thinned
+from prospect.runs.reports.report_answers import is_picture
 
 WIDTH, LEFT, RIGHT = 1120, 170, 8
 PICTURE, TICK, GAP = 52, 11, 8

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prospect.disk import write_atomically
-from prospect.runs import preview_stream
+from prospect.runs.reports import preview_stream
 
 # One look for a channel everywhere: (terminal style, page colour).
 CHANNELS = {
@@ -45,7 +45,7 @@ def page(view: dict[str, Any], path: Path) -> Path:
     environment.filters |= {"percent": preview_stream.percent, "seconds": preview_stream.seconds}
     environment.globals |= {"ticks": preview_stream.ticks, "stream_counts": preview_stream.counts}
     colours = {channel: colour for channel, (_, colour) in CHANNELS.items()}
-    write_atomically(path, environment.get_template("preview.html.j2").render(view=view, colours=colours))
+    write_atomically(path, environment.get_template("reports/preview.html.j2").render(view=view, colours=colours))
     return path.absolute()
 
 

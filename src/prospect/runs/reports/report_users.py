@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prospect.runs import curves
+from prospect.runs.reports import curves
 
 PREFIXES = ("user/", "kind/")
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prospect.runs import claim, redact
-from prospect.runs.curves import BUCKETS, as_number, charts, moving_mean, nice, thinned
 from prospect.runs.folder import Run
-from prospect.runs.report import reported, write_report
+from prospect.runs.reports.curves import BUCKETS, as_number, charts, moving_mean, nice, thinned
+from prospect.runs.reports.report import reported, write_report
 from prospect.runs.wording import number, short, span, tick
 
 HOSTILE = "<script>alert(1)</script>"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs.curves import nice
+from prospect.runs.reports.curves import nice
 
 # How the label of a frame's decision looks on a terminal: one character, and its style.
 MARKS = {

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prospect.runs import report_judge
-from prospect.runs.curves import SPLITS
-from prospect.runs.report_timeline import timeline
+from prospect.runs.reports import report_judge
+from prospect.runs.reports.curves import SPLITS
+from prospect.runs.reports.report_timeline import timeline
 from prospect.runs.strict_json import as_number
 
 Rows = list[dict[str, Any]]

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prospect.runs import report_judge, report_stream, report_users, report_watched
 from prospect.runs.folder import Run
+from prospect.runs.reports import report_judge, report_stream, report_users, report_watched
 
 
 class Scored(Protocol):
