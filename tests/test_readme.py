@@ -79,7 +79,7 @@ def test_commands_run_one_after_the_other(tmp_path):
 
     def done(*words: str) -> None:
         command = [sys.executable, str(ROOT / words[0]), *words[1:]]
-        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
         assert result.returncode == 0, f"{words}: {result.stderr[-2000:]}"
 
     done("train.py", *CLIPS, f"hydra.run.dir={run}", "data.folder=clips")
