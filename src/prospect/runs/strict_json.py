@@ -43,9 +43,15 @@ def to_json(value: Any) -> str:
 
 
 def as_number(value: Any) -> float | None:
-    """Numbers, and the texts that stand for NaN and infinities in strict JSON."""
+    """Numbers, and the texts that stand for NaN and infinities in strict JSON. A whole number beyond every float is
+    infinite, as 1e999 is."""
     if type(value) is float:
         return value
     if isinstance(value, str) and value.lower() in {"nan", "infinity", "-infinity", "inf", "-inf"}:
         return float(value)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -340,3 +340,12 @@ def test_numbers_as_people_read_them():
     assert [span(x) for x in (0.44, 59.6, 61, 3725)] == ["0.4 s", "1 min 00 s", "1 min 01 s", "1 h 02 min"]
     assert as_number("-Infinity") == float("-inf")
     assert as_number(True) is None
+
+
+def test_whole_numbers_beyond_every_float_break_no_report():
+    huge = 10**400
+    assert (as_number(huge), as_number(-huge)) == (float("inf"), float("-inf"))
+    assert number(-huge) == "-Infinity"
+    rows = [{"step": 1, "train/x": 1.0}, {"step": 2, "train/x": huge}, {"step": 3, "train/x": 3.0}]
+    (chart,) = charts([*rows, {"step": huge, "train/x": 2.0}])
+    assert chart.lines == charts([rows[0], {"step": 2, "train/x": "Infinity"}, rows[2]])[0].lines

@@ -87,7 +87,7 @@ def series(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[int, floa
     found: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
         step = row.get("step")
-        if not isinstance(step, int):
+        if not isinstance(step, int) or math.isinf(float(as_number(step) or 0)):
             continue
         for key, value in row.items():
             number = None if key in NOT_CURVES else as_number(value)
