@@ -24,6 +24,7 @@ def evaluate(
     seed: int = 0,
     resume: str | None = None,
     run: str | None = None,
+    adapter: str | None = None,
     split: str = "test",
     users: str | int | list[str | int] | None = None,
     batch_size: int = 32,
@@ -33,6 +34,8 @@ def evaluate(
     from prospect.evaluation.judging import knock
     from prospect.models.hub import bring
 
+    if adapter and not run:
+        raise UserError(f"adapter={adapter} is one of a run's: give the run with run=DIR")
     dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
     if not dataset.splits.get(split):
         there = ", ".join(name for name, samples in dataset.splits.items() if samples)
@@ -52,7 +55,7 @@ def evaluate(
     from prospect.models.stream import for_streams
     from prospect.runs.reports.results import write_results
 
-    vlm = trained(run, model) if run else build(model)
+    vlm = trained(run, model, adapter) if run else build(model)
     if dataset.task == "stream":
         vlm = for_streams(vlm, seed)
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)

@@ -23,7 +23,9 @@ def train(
     resume: str | None = None,
 ) -> None:
     from prospect.models.hub import bring
+    from prospect.models.machine import check_machine
 
+    check_machine(adapt)
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
         bring(model)

@@ -201,8 +201,12 @@ def test_patterns_that_cannot_be_meant_are_refused(asked, words):
 
 
 def test_a_freeze_that_names_nothing_is_refused():
-    with pytest.raises(UserError, match=r"adapt\.freeze"):
-        full(tiny(), freeze=["vision"])
+    with pytest.raises(UserError, match=r"adapt\.freeze: no module path"):
+        full(tiny(), freeze=["eyes"])
+    with pytest.raises(UserError, match=r"adapt\.freeze: the model has no part heads; it has vision, connector, lang"):
+        full(tiny(), freeze=["heads"])
+    with pytest.raises(UserError, match="nothing left to train"):
+        full(tiny(), freeze=["vision", "projector", "language"])
 
 
 def test_gradients_are_the_same_with_checkpointing():

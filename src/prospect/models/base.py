@@ -12,6 +12,7 @@ from prospect.errors import UserError
 from prospect.models.hub import fetched
 
 RECORD = "base.json"
+UNNAMED = "default"  # PEFT's name for an adapter that the user gave none
 INSIDE = "base"  # a base that exists nowhere on disk travels with the adapter, in this folder
 
 
@@ -20,17 +21,21 @@ class Base:
     """Where the weights under an adapter come from.
 
     `source` is what the user named; without one the weights exist nowhere else, so they travel with the adapter.
+    `four_bit`: the type that is computed in, where the adapter has learnt on weights of four bits.
     """
 
     source: str | None = None
     folder: Path | None = None
     sha256: str | None = None
+    four_bit: str | None = None
 
     def hashed(self) -> Base:
         return replace(self, sha256=weights_hash(self.folder)) if self.folder else self
 
-    def write(self, adapter: Path) -> None:
-        record = {"source": self.source, "folder": str(self.folder), "sha256": self.sha256}
+    def write(self, adapter: Path, in_use: str) -> None:
+        """`in_use`: the name of the adapter that is, of all in the folder."""
+        record = {"source": self.source, "folder": str(self.folder), "sha256": self.sha256, "in_use": in_use}
+        record |= {"four_bit": self.four_bit} if self.four_bit else {}
         (adapter / RECORD).write_text(json.dumps(record, indent=2) + "\n")
 
 
@@ -54,7 +59,19 @@ def base_of(adapter: Path) -> Base:
             f"{adapter}: its base {folder} has changed since the adapter was trained (other weights); "
             f"bring the old base back, or put its new place into {path}"
         )
-    return Base(record["source"], folder, record["sha256"])
+    return Base(record["source"], folder, record["sha256"], record.get("four_bit"))
+
+
+def adapters_in(folder: Path) -> dict[str, Path]:
+    """The adapters of a folder by name: one without a name lies in the folder itself, each other one in its own."""
+    found = [path.parent for path in sorted(folder.glob("*/adapter_config.json"))]
+    unnamed = {UNNAMED: folder} if (folder / "adapter_config.json").is_file() else {}
+    return unnamed | {path.name: path for path in found}
+
+
+def in_use(folder: Path) -> str:
+    """The adapter that was in use when the folder was written; the only one, where no record says so."""
+    return json.loads((folder / RECORD).read_text()).get("in_use", UNNAMED)
 
 
 def _located(adapter: Path, record: dict) -> Path:

@@ -19,10 +19,12 @@ from transformers import (
 )
 
 from prospect.errors import UserError
-from prospect.models.base import Base, base_of
+from prospect.models.base import Base, adapters_in, base_of, in_use
 from prospect.models.decisions import StreamModel
 from prospect.models.family import family_of
+from prospect.models.four_bit import held
 from prospect.models.images import ImageSettings
+from prospect.models.machine import check_four_bits
 from prospect.models.patches import PatchSettings
 from prospect.models.sealed import model_folder
 from prospect.models.stream import StreamSettings, fitted, settings_of
@@ -63,11 +65,17 @@ def built(config: PreTrainedConfig, dtype: Dtype, device: str, attention: Attent
         return model.to(place).eval()
 
 
-def trained(run: str, model: Mapping[str, Any]) -> VLM:
-    """The model that a run left, in the type and place that `model` asks for; its image settings travel with it."""
+def trained(run: str, model: Mapping[str, Any], adapter: str | None = None) -> VLM:
+    """The model that a run left, in the type and place that `model` asks for; its image settings travel with it.
+
+    `adapter`: which one, where there are several; else the one that was trained.
+    """
     options: dict[str, Any] = {"dtype": "float32", "device": "auto", "attention": "sdpa"}
     options |= {key: model[key] for key in options if key in model}
-    return loaded(model_folder(run), run, **options)
+    vlm = loaded(model_folder(run), run, **options)
+    if adapter:
+        vlm.use(adapter)
+    return vlm
 
 
 def loaded(
@@ -80,8 +88,9 @@ def loaded(
     tokenizer: PreTrainedTokenizerFast | None = None,
     stream: StreamSettings | None = None,
 ) -> VLM:
-    """The model of a folder: a whole one, or an adapter put onto its recorded and verified base."""
-    base = base_of(folder) if (folder / "adapter_config.json").is_file() else None
+    """The model of a folder: a whole one, or its adapters put onto their recorded and verified base."""
+    adapters = adapters_in(folder)
+    base = base_of(folder) if adapters else None
     origin = base or Base(source, folder.resolve())
     assert origin.folder is not None
     model = _weights(origin.folder, dtype, attention)
@@ -89,12 +98,25 @@ def loaded(
     images = family.images(folder, model.config, image)
     vlm = VLM(model, tokenizer or tokenizer_of(folder, family.template), images, origin, base, stream)
     if base:
-        vlm.model = PeftModel.from_pretrained(fitted(model, folder), folder)
+        vlm.model = _with_adapters(model, folder, adapters, base)
     vlm.model.to(placed(device)).eval()
     if isinstance(vlm.bare, StreamModel) and stream is None:
         vlm.stream = settings_of(vlm.bare.config)
     agreed(vlm)
     return vlm
+
+
+def _with_adapters(model: PreTrainedModel, folder: Path, adapters: dict[str, Path], base: Base) -> PeftModel:
+    model = fitted(model, folder, list(adapters.values()))
+    if base.four_bit:
+        check_four_bits()
+        model = held(model, base.four_bit)
+    first, *others = adapters
+    adapted = PeftModel.from_pretrained(model, adapters[first], adapter_name=first)
+    for name in others:
+        adapted.load_adapter(adapters[name], name)
+    adapted.set_adapter(in_use(folder), inference_mode=True)
+    return adapted
 
 
 def _weights(folder: Path, dtype: Dtype, attention: Attention) -> PreTrainedModel:

@@ -80,7 +80,7 @@ def model_folder(path: str | Path) -> Path:
         return found
     if (folder / MANIFEST).is_file() and (wrong := faults(folder)):
         raise UserError(f"{folder} is damaged: {'; '.join(wrong)}")
-    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json", "base.json")):
         raise UserError(f"{folder} holds neither config.json nor adapter_config.json: it is no model folder")
     return folder
 

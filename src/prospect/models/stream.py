@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,8 +48,8 @@ def write_record(config: Any, adapter: Path) -> None:
     (adapter / RECORD).write_text(json.dumps(_record(config), indent=2) + "\n")
 
 
-def fitted(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """The base of an adapter as the adapter knew it: made to watch streams, if it was."""
+def fitted(base: PreTrainedModel, adapter: Path, folders: Sequence[Path]) -> PreTrainedModel:
+    """The base of the adapters in `folders` as they knew it: made to watch streams, if it was."""
     if not (adapter / RECORD).is_file():
         return base
     record = json.loads((adapter / RECORD).read_text())
@@ -56,10 +57,11 @@ def fitted(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
         base = watching(base, record, seed=0)  # the adapter brings its own heads, whole
     if _record(base.config) != record:
         raise UserError(f"{adapter}: its base watches streams with {_record(base.config)}, the adapter with {record}")
-    with safe_open(adapter / "adapter_model.safetensors", "pt") as weights:
-        names = list(weights.keys())
-    if record["heads"] != "none" and not any(".decisions." in name for name in names):
-        raise UserError(f"{adapter}: the adapter lacks the weights of its heads ({record['heads']})")
+    for folder in folders:
+        with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
+            names = list(weights.keys())
+        if record["heads"] != "none" and not any(".decisions." in name for name in names):
+            raise UserError(f"{folder}: the adapter lacks the weights of its heads ({record['heads']})")
     return base
 
 

@@ -25,9 +25,8 @@ from prospect.models.family import Family, family_of
 from prospect.models.frames import FrameLayout, frame_layout
 from prospect.models.grids import tokens_of
 from prospect.models.layout import Layout
+from prospect.models.parts import part_of
 from prospect.models.stream import StreamSettings, write_record
-
-CONNECTORS = (".connector.", ".visual.merger.", ".visual.deepstack_merger_list.")  # between tower and language model
 
 
 @dataclass
@@ -121,25 +120,49 @@ class VLM:
 
     def _save_adapter(self, folder: Path, base: Base, state_dict: dict[str, torch.Tensor] | None) -> None:
         if base.source is None:
-            _without_adapter(self.model).save_pretrained(folder / INSIDE)
+            without_adapters(self.model).save_pretrained(folder / INSIDE)
             base = base_inside(folder)
-        # PEFT would look up the base on the hub to see whether its embeddings grew; ours never do under an adapter.
-        self.model.peft_config["default"].base_model_name_or_path = str(base.folder)
+        for config in self.model.peft_config.values():
+            # PEFT would ask the hub whether the base's embeddings grew; ours never do under an adapter.
+            config.base_model_name_or_path = str(base.folder)
         self.model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state_dict)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-        base.write(folder)
+        base.write(folder, self.adapter)
         if isinstance(self.bare, StreamModel):
             write_record(self.bare.config, folder)
 
+    @property
+    def adapters(self) -> list[str]:
+        """Names of the adapters on the base, of which one is in use."""
+        return list(self.model.peft_config) if self.adapter_base else []
+
+    @property
+    def adapter(self) -> str:
+        """The one in use."""
+        assert self.adapter_base, "there is no adapter"
+        return self.model.active_adapter
+
+    def use(self, name: str) -> None:
+        """Put another adapter of this model to use, its heads and its fully trained modules included."""
+        if name not in self.adapters:
+            raise UserError(f"there is no adapter {name}; there are {', '.join(self.adapters) or 'none'}")
+        self.model.set_adapter(name, inference_mode=not self.model.training)
+
+    @property
+    def _others(self) -> set[str]:
+        return {name for name in self.adapters if name != self.adapter}
+
     def parameter_counts(self) -> dict[str, int]:
-        """Parameters in total, trainable, and by part. Tied weights count once."""
+        """Parameters in total, trainable, and by part. Tied weights count once, adapters that are not in use never."""
         counts = Counter(total=0, trainable=0, vision=0, connector=0, language=0)
         if isinstance(self.bare, StreamModel):
             counts["heads"] = 0
         for name, parameter in self.model.named_parameters():
             if ".original_module." in name:  # PEFT keeps the untrained twin of a module that it trains fully
                 continue
-            size = parameter.numel()
+            if not self._others.isdisjoint(name.split(".")):
+                continue
+            size = parameter.numel() * (2 if parameter.dtype == torch.uint8 else 1)  # two numbers of four bits a byte
             counts.update({"total": size, "trainable": size * parameter.requires_grad, part_of(name): size})
         return dict(counts)
 
@@ -156,20 +179,13 @@ def no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _without_adapter(model: Any) -> PreTrainedModel:
-    """A copy of the model as it was before its adapter. PEFT's unload alone would leave fully trained modules in."""
+def without_adapters(model: Any) -> PreTrainedModel:
+    """A copy of the model as it was before its adapters. PEFT's unload alone would leave fully trained modules in."""
     from peft.utils import ModulesToSaveWrapper
 
     model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, ModulesToSaveWrapper):
-            module.modules_to_save["default"].load_state_dict(module.original_module.state_dict())
+            for trained in module.modules_to_save.values():
+                trained.load_state_dict(module.original_module.state_dict())
     return model.unload()
-
-
-def part_of(name: str) -> str:
-    if "decisions" in name.split("."):
-        return "heads"
-    if any(part in name for part in CONNECTORS):
-        return "connector"
-    return "vision" if ".vision_model." in name or ".visual." in name else "language"

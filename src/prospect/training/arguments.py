@@ -35,7 +35,7 @@ def arguments(
     """
     given = args.keywords if isinstance(args, functools.partial) else {}
     ours = {**OURS, "output_dir": str(folder), **own}
-    if taken := sorted((ours.keys() - MIXED.values()) & given.keys()):
+    if taken := sorted((ours.keys() - {*MIXED.values(), "fsdp_config"}) & given.keys()):
         raise UserError(f"trainer.args.{taken[0]} is decided by the run itself; leave it out")
     if given.get("fsdp") == "true":
         ours["fsdp"] = True  # annotated as text, and nothing but true is right

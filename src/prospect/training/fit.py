@@ -22,7 +22,7 @@ from prospect.training.audit import encoded_split, summary
 from prospect.training.collate import Collator, Item, collator
 from prospect.training.dry_step import dry_step
 from prospect.training.losses import Objective
-from prospect.training.optimizers import by_part, check_rates, muon_and_adamw
+from prospect.training.optimizers import by_part, muon_and_adamw, rates_of
 from prospect.training.precision import single
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
@@ -67,8 +67,8 @@ def supervised(
     if not train:
         raise UserError(f"{data.name}: the training split is empty")
     assert not (feature_stores(data) and learnt_tower(vlm)), "freeze_for_features comes first"
-    check_rates(vlm.model, learning_rates or {})
-    own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm)}
+    rates = rates_of(vlm.model, learning_rates or {})
+    own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm), **sharding.layers(args, vlm)}
     settings = arguments(args, folder, own, len(train), bool(val))
     sharding.check(settings, vlm, optimizer)
     batches_a_step = settings.gradient_accumulation_steps * settings.world_size
@@ -92,7 +92,7 @@ def supervised(
         val=val,
         score=score,
         stop_on_nan=stop_on_nan,
-        optimizer=_optimizer(optimizer, settings, matrix_learning_rate, learning_rates or {}),
+        optimizer=_optimizer(optimizer, settings, matrix_learning_rate, rates),
         args=settings,
         train_dataset=schedule,
         callbacks=[recorder, stop, *_early_stopping(patience)],

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from prospect.errors import UserError
-from prospect.models.vlm import part_of
+from prospect.models.parts import part_named, part_of
 
 
 class MuonAndAdamW(torch.optim.Optimizer):
@@ -75,12 +75,20 @@ def by_part(
     return kind(groups, **options)
 
 
-def check_rates(model: nn.Module, rates: Mapping[str, float]) -> None:
+def rates_of(model: nn.Module, rates: Mapping[str, float]) -> dict[str, float]:
+    """The user's learning rates, by part. A rate of what is not trained is a mistake."""
     parts = sorted({part_of(name) for name, p in model.named_parameters() if p.requires_grad})
-    if unknown := sorted(set(rates) - set(parts)):
-        raise UserError(
-            f"trainer.learning_rates: there is no part {unknown[0]!r} that is trained; there are {', '.join(parts)}"
-        )
+    found: dict[str, float] = {}
+    for word, rate in rates.items():
+        part = part_named(word)
+        if part not in parts:
+            raise UserError(
+                f"trainer.learning_rates: there is no part {word!r} that is trained; there are {', '.join(parts)}"
+            )
+        if part in found:
+            raise UserError(f"trainer.learning_rates: {part} has two rates; leave one out")
+        found[part] = rate
+    return found
 
 
 def _groups(parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]) -> list[dict[str, Any]]:

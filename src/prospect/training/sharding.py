@@ -6,6 +6,8 @@ was run on several GPUs: neither NCCL, nor memory, nor speed.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
@@ -38,6 +41,8 @@ def check(settings: TrainingArguments, vlm: VLM, optimizer: str) -> None:
             "trainer.optimizer=muon cannot be combined with trainer.args.fsdp: a sharded optimizer state is saved by "
             "parameter, which its two parts do not allow; use trainer.optimizer=adamw"
         )
+    if vlm.adapter_base and vlm.adapter_base.four_bit:
+        raise UserError("adapt=qlora with trainer.args.fsdp: weights of four bits are not sharded here; use adapt=lora")
     if vlm.adapter_base and vlm.adapter_base.source is None:
         raise UserError(
             "adapt=lora with trainer.args.fsdp: the weights under the adapter lie in no folder and would have to "
@@ -55,14 +60,33 @@ REFUSED = {
 }
 
 
+def layers(args: Callable[..., TrainingArguments], vlm: VLM) -> dict[str, Any]:
+    """fsdp_config with the classes of the model's own layers, where the user names none; nothing without FSDP.
+
+    Its `_no_split_modules` won't do: SmolVLM's name no layer of its tower.
+    """
+    given = args.keywords if isinstance(args, functools.partial) else {}
+    config = given.get("fsdp_config")
+    if not given.get("fsdp") or not isinstance(config, Mapping) or config.get(CLASSES) is not None:
+        return {}
+    return {"fsdp_config": {**config, CLASSES: layers_of(vlm.model)}}
+
+
+def layers_of(model: nn.Module) -> list[str]:
+    """The classes of a model's repeated layers: those whose activations transformers can recompute one by one."""
+    return sorted(
+        {type(module).__name__ for module in model.modules() if isinstance(module, GradientCheckpointingLayer)}
+    )
+
+
 def _check_classes(names: list[str] | None, model: nn.Module) -> None:
     there = {type(module).__name__ for module in model.modules()}
     key = f"trainer.args.fsdp_config.{CLASSES}"
-    layers = sorted(name for name in there if name.endswith("Layer"))
+    layers = ", ".join(layers_of(model))
     if not names:
-        raise UserError(f"{key} is empty; name the model's layers, {', '.join(layers)}")
+        raise UserError(f"{key} is empty; name the model's layers, {layers}, or leave it out")
     if missing := [name for name in names if name not in there]:
-        raise UserError(f"{key}: the model has no {missing[0]}; its layers are {', '.join(layers)}")
+        raise UserError(f"{key}: the model has no {missing[0]}; its layers are {layers}")
 
 
 def _check_processes(settings: TrainingArguments) -> None:
