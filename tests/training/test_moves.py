@@ -1,4 +1,4 @@
-"""Which parameters move under real steps is exactly what was asked: in every mode, for every family, plain and watching.
+"""Which parameters move under real steps is exactly what was asked: in every mode and family, plain and watching.
 All that has moved comes back bit for bit, and merged says the same.
 
 A family joins with one line of FAMILIES: how it is made, and what its parts are called.
