@@ -50,7 +50,8 @@ class Phase:
 class Dataset:
     """`splits` always has train, val and test; any of them may be empty. Only classifications have labels.
 
-    `answers`: what users ask and get is free text, and `Sample.meta["user"]` says whose it is.
+    `answers`: what users ask and get is free text. With `by_user` every answer is scored, and `Sample.meta["user"]` says
+    whose it is; without, the last answer of each conversation.
     """
 
     name: str
@@ -65,6 +66,8 @@ class Dataset:
     overlap: float = OVERLAP
     frame_root: Path | None = None  # of streams: the folder that the names of frame stores start from
     radius: float = math.inf  # of answers: how far from the true point a click still counts, in the points' own unit
+    by_user: bool = True
+    notes: dict[str, Any] = field(default_factory=dict)  # what a data room has to tell beside the rest of its facts
 
     @property
     def streams(self) -> Iterator[Frames]:
@@ -87,7 +90,7 @@ class Dataset:
         if self.task == "stream":
             told: dict[str, Any] = {"streams": {split: footage(clips) for split, clips in self.splits.items()}}
         elif self.task == "answers":
-            told = {"users": {split: owners(samples) for split, samples in self.splits.items()}}
+            told = {"users": {split: owners(samples) for split, samples in self.splits.items()}} if self.by_user else {}
         else:
             told = {"classes": {split: self.counts(split) for split in self.splits}}
         if self.warmup:
@@ -97,6 +100,7 @@ class Dataset:
             "sha256": self.fingerprint,
             "samples": {split: len(samples) for split, samples in self.splits.items()},
             **told,
+            **self.notes,
             "findings": {kind: len(group) for (_, kind), group in by_kind(self.findings).items()},
         }
 
@@ -152,12 +156,12 @@ def findings_list(findings: Iterable[Finding]) -> list[dict[str, str]]:
     return [asdict(finding) for finding in findings]
 
 
-def refuse(findings: Iterable[Finding], folder: str, what: str = "rows") -> None:
+def refuse(findings: Iterable[Finding], folder: str, what: str = "rows", key: str = "folder") -> None:
     """One message with every error, by kind, when there is one."""
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         advice = f"data.on_bad=skip leaves these {what} out"
-        raise UserError(f"data.folder={folder}: {len(errors)} errors ({advice})\n{listing(errors)}")
+        raise UserError(f"data.{key}={folder}: {len(errors)} errors ({advice})\n{listing(errors)}")
 
 
 def listing(findings: Iterable[Finding]) -> str:

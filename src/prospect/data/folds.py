@@ -15,7 +15,7 @@ def folds(keys: Sequence[Iterable[Hashable]], count: int, seed: int = 0) -> list
     """
     dealt = [0] * count
     fold_of = [0] * len(keys)
-    for group in sorted(_groups(keys), key=lambda group: (-len(group), _draw(group[0], seed))):
+    for group in sorted(connected(keys), key=lambda group: (-len(group), _draw(group[0], seed))):
         fold = min(range(count), key=lambda number: (dealt[number], number))
         dealt[fold] += len(group)
         for place in group:
@@ -23,8 +23,8 @@ def folds(keys: Sequence[Iterable[Hashable]], count: int, seed: int = 0) -> list
     return fold_of
 
 
-def _groups(keys: Sequence[Iterable[Hashable]]) -> list[list[int]]:
-    """Samples connected by what they share."""
+def connected(keys: Sequence[Iterable[Hashable]]) -> list[list[int]]:
+    """Places of the samples that are connected by what they share."""
     leader = list(range(len(keys)))
 
     def lead(place: int) -> int:

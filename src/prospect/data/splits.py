@@ -21,8 +21,12 @@ def share_error(val_share: float, test_share: float) -> None:
 
 def split_of(key: str, seed: int, val_share: float, test_share: float) -> str:
     """The split of everything that carries this key: the same on every machine, in every order of reading."""
-    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
+    place = place_of(key, seed)
     if place < test_share:
         return "test"
     return "val" if place < test_share + val_share else "train"
+
+
+def place_of(key: str, seed: int) -> float:
+    """Between 0 and 1, evenly spread."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") / 2**64

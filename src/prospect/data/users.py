@@ -125,11 +125,11 @@ def _folded(rows: Sequence[Row], digests: Digests, count: int, fold: int, seed: 
 
 
 def _sample(row: Row, blank: bool) -> Sample:
-    turns = tuple(_blank(turn) if blank else turn for turn in row.turns)
+    turns = tuple(blanked(turn) if blank else turn for turn in row.turns)
     return Sample(row.id, turns, {"user": row.user, "where": row.where})
 
 
-def _blank(turn: Turn) -> Turn:
+def blanked(turn: Turn) -> Turn:
     parts = tuple(replace(part, blank=True) if isinstance(part, Picture) else part for part in turn.parts)
     return replace(turn, parts=parts)
 
@@ -138,7 +138,7 @@ def of_users(data: Dataset, users: Users | None, split: str) -> Dataset:
     """The same data with only these users in `split`; all of them where none are named."""
     if users is None:
         return data
-    if data.task != "answers":
+    if data.task != "answers" or not data.by_user:
         raise UserError(f"users={users}: {data.name} is not told apart by users")
     wanted = users_of(users, "users")
     there = {name: {sample.meta["user"] for sample in samples} for name, samples in data.splits.items()}

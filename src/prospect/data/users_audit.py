@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import pairwise
@@ -26,11 +26,11 @@ QUOTED = 60  # characters of a text in a finding
 
 def audit(rows: Sequence[Row], split_of: Mapping[int, str]) -> tuple[list[Row], Digests, list[Finding]]:
     """The usable rows, the sha256 of every picture, and all that was found."""
-    digests, broken = _pictures(rows)
+    digests, broken = decoded(row.pictures for row in rows)
     findings, kept = [], []
     taken: dict[str, str] = {}
     for row in rows:
-        faults = [broken[source] for source in _sources(row) if source in broken]
+        faults = [broken[source] for source in sources(row.pictures) if source in broken]
         if row.id in taken:
             findings.append(
                 _finding("duplicate-id", "error", row, split_of, f"{taken[row.id]} has the id {row.id} too")
@@ -50,15 +50,15 @@ def _finding(
     return Finding(kind, severity, split_of.get(row.user, ""), row.id, f"{row.where}: {message}")
 
 
-def _sources(row: Row) -> list[Path | bytes]:
-    return [picture.source for picture in row.pictures if isinstance(picture.source, Path | bytes)]
+def sources(pictures: Iterable[Picture]) -> list[Path | bytes]:
+    return [picture.source for picture in pictures if isinstance(picture.source, Path | bytes)]
 
 
-def _pictures(rows: Sequence[Row]) -> tuple[Digests, dict[Path | bytes, str]]:
+def decoded(albums: Iterable[Iterable[Picture]]) -> tuple[Digests, dict[Path | bytes, str]]:
     """Decodes every picture once: a header alone does not show that a file was cut short."""
-    sources = list(dict.fromkeys(source for row in rows for source in _sources(row)))
+    each = list(dict.fromkeys(source for pictures in albums for source in sources(pictures)))
     with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
-        seen = list(zip(sources, pool.map(_decoded, sources), strict=True))
+        seen = list(zip(each, pool.map(_decoded, each), strict=True))
     return {source: digest for source, (digest, _) in seen}, {source: fault for source, (_, fault) in seen if fault}
 
 

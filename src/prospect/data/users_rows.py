@@ -99,12 +99,16 @@ def row(entry: Any, user: int, where: str, number: str, folder: Path) -> Row:
     if not isinstance(entry, dict) or not isinstance(entry.get("messages"), list):
         found = f"has the keys {sorted(entry)}" if isinstance(entry, dict) else f"is a {type(entry).__name__}"
         raise Fault("unknown-schema", f"{found}; accepted is {SHAPE}")
-    pictures = [_picture(image, folder) for image in _listed(entry, "images")]
-    album = Album(pictures, folder)
+    name = entry.get("id")
+    return Row(where, user, f"{user}/{number if name is None else name}", conversation(entry, folder))
+
+
+def conversation(entry: dict[str, Any], folder: Path) -> tuple[Turn, ...]:
+    """The turns of `messages`, with the pictures of `images` and of parts where they belong."""
+    album = Album([_picture(image, folder) for image in _listed(entry, "images")], folder)
     turns = tuple(_turn(message, album) for message in entry["messages"])
     _check_order([turn.role for turn in turns])
-    name = entry.get("id")
-    return Row(where, user, f"{user}/{number if name is None else name}", album.opening(turns))
+    return album.opening(turns)
 
 
 def _listed(entry: dict[str, Any], key: str) -> list[Any]:

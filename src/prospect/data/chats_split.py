@@ -1,0 +1,37 @@
+"""Rows to train, val and test where nothing is held out by name: whatever shares a picture or a group stays together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from prospect.data.chats_audit import Row, keys
+from prospect.data.folds import connected
+from prospect.data.splits import place_of, split_of
+from prospect.data.users_audit import Digests
+
+Group = list[int]  # places of its rows
+
+
+def drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, test_share: float) -> list[Row]:
+    """By a hash of what a group shows, so that more data moves no old row, unless it ties two groups together.
+
+    In small data a share may by chance come to nothing: each split that should have some has one group at least, as
+    long as train keeps one.
+    """
+    shown = [keys(row, digests) or {f"words {_asked(row)}"} for row in rows]
+    groups = {min(min(shown[place]) for place in group): group for group in connected(shown)}
+    split = {key: split_of(key, seed, val_share, test_share) for key in groups}
+    for name, share in (("test", test_share), ("val", val_share)):
+        spare = [key for key in groups if split[key] == "train"]
+        if share > 0 and name not in split.values() and len(spare) > 1:
+            split[min(spare, key=lambda key: place_of(key, seed))] = name
+    chosen = {place: split[key] for key, group in groups.items() for place in group}
+    return [replace(row, split=chosen[place]) for place, row in enumerate(rows)]
+
+
+def _asked(row: Row) -> str:
+    """Of words alone the first question: whoever is asked the same stays on one side."""
+    first = next(turn.text for turn in row.turns if turn.role == "user")
+    return hashlib.sha256(first.encode()).hexdigest()
