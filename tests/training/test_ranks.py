@@ -1,4 +1,5 @@
-"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs; answers of ranks come back in order."""
+"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, also where some batches of a rank hold words
+alone; answers of ranks come back in order."""
 
 from __future__ import annotations
 
@@ -26,14 +27,15 @@ from prospect.models.tiny import tiny
 from prospect.training.fit import supervised
 from prospect.training.losses import lm
 
-folder, batch = Path(sys.argv[1]), int(sys.argv[2])
+folder, batch, shown = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
 words = ["fire", "water and some more wood", "land", "a metal gear, and fire above the land", "wood"]
 ramp = Image.linear_gradient("L").resize((48, 40)).convert("RGB")
-samples = [
-    Sample(str(i), (Turn("user", (Picture(ramp.rotate(20 * i)), "what is it?")), Turn("assistant", (words[i % 5],))))
-    for i in range(11)
-]
+def asked(i):
+    if shown == "pictures" or i in (3, 8):
+        return (*(Picture(ramp.rotate(20 * i + j)) for j in range(1 if shown == "pictures" else 2)), "what is it?")
+    return (f"what is number {i}?",)
+samples = [Sample(str(i), (Turn("user", asked(i)), Turn("assistant", (words[i % 5],)))) for i in range(11)]
 data = Dataset("ranks", "classification", {"train": samples, "val": samples[:5], "test": []}, ())
 vlm = tiny(seed=1, device="cpu")
 said = []
@@ -51,7 +53,7 @@ rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 """
 
 
-def run(folder: Path, batch: int, ranks: int) -> None:
+def run(folder: Path, batch: int, ranks: int, shown: str) -> None:
     script = folder.parent / "worker.py"
     script.write_text(WORKER)
     launch = [sys.executable] + (
@@ -59,14 +61,15 @@ def run(folder: Path, batch: int, ranks: int) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, str(script), str(folder), str(batch)], env=environment, capture_output=True, text=True, timeout=300
+        [*launch, str(script), str(folder), str(batch), shown], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_ranks_equal_one_process(tmp_path):
-    run(tmp_path / "one", batch=4, ranks=1)
-    run(tmp_path / "two", batch=2, ranks=2)
+@pytest.mark.parametrize("shown", ["pictures", "mixed"])
+def test_two_ranks_equal_one_process(tmp_path, shown):
+    run(tmp_path / "one", batch=4, ranks=1, shown=shown)
+    run(tmp_path / "two", batch=2, ranks=2, shown=shown)
     one, two = (load_file(tmp_path / name / "checkpoints/step-5/model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
     worst = max((one[name] - two[name]).abs().max().item() for name in one)

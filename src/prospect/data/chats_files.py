@@ -62,9 +62,13 @@ def _local(place: Path, key: str) -> Iterator[Entry]:
 
 
 def _files(folder: Path, key: str) -> list[Path]:
-    """Those in the folder, or else those in its `data`, where copies of the hub have them."""
+    """Those in the folder, or else those in its `data`, where copies of the hub have them.
+
+    JSON may be anything: beside other files it is read only where it is named after a split.
+    """
     for place in (folder, folder / "data"):
-        found = sorted(path for path in place.glob("*") if path.is_file() and path.suffix in SUFFIXES)
+        every = sorted(path for path in place.glob("*") if path.is_file() and path.suffix in SUFFIXES)
+        found = [path for path in every if path.suffix != ".json" or split_of_file(path)] or every
         named = [path for path in found if split_of_file(path)]
         if named and len(named) < len(found):
             rest = ", ".join(path.name for path in found if path not in named)

@@ -1,4 +1,4 @@
-"""Free answers of a split, one to every question of a conversation, compared with what was truly answered."""
+"""Free answers of a split compared with what was truly answered: to every question of a user, or to the last one."""
 
 from __future__ import annotations
 
@@ -19,19 +19,31 @@ from prospect.training.teacher_forced import TeacherForced
 
 
 def score(vlm: VLM, data: Dataset, split: str, batch_size: int = 32) -> Scored:
-    asked = [part for sample in data.splits[split] for part in questions(sample)]
+    asked = [part for sample in data.splits[split] for part in (questions(sample) if data.by_user else [sample])]
     texts = answers(vlm, asked, batch_size, budget(vlm, asked))
     matches = [match(text, part.turns[-1].text) for text, part in zip(texts, asked, strict=True)]
-    users: dict[int, list[Match]] = defaultdict(list)
-    for part, one in zip(asked, matches, strict=True):
-        users[part.meta["user"]].append(one)
-    metrics = pooled(users, data.radius) | _kinds(asked, matches, data.radius)
-    for user, found in by_user(users, data.radius).items():
-        metrics |= {f"user/{user}/{name}": value for name, value in found.items()}
+    metrics = (_by_user if data.by_user else _one_by_one)(asked, matches, data.radius)
+    metrics |= _kinds(asked, matches, data.radius)
     rows = [_row(*each, data.radius) for each in zip(asked, texts, matches, strict=True)]
     add_thumbnails(rows, asked)
     shown = ("exact", "normalised", *(name for name in ("click/accuracy",) if name in metrics))
     return Scored(metrics, shown, rows)
+
+
+def _by_user(asked: Sequence[Sample], matches: Sequence[Match], radius: float) -> dict[str, float]:
+    users: dict[int, list[Match]] = defaultdict(list)
+    for part, one in zip(asked, matches, strict=True):
+        users[part.meta["user"]].append(one)
+    metrics = pooled(users, radius)
+    for user, found in by_user(users, radius).items():
+        metrics |= {f"user/{user}/{name}": value for name, value in found.items()}
+    return metrics
+
+
+def _one_by_one(asked: Sequence[Sample], matches: Sequence[Match], radius: float) -> dict[str, float]:
+    """Every conversation is a user of its own, so that the intervals are over conversations."""
+    found = pooled({number: [one] for number, one in enumerate(matches)}, radius)
+    return {name: value for name, value in found.items() if name != "users" and not name.endswith("_macro")}
 
 
 def progress(seen: TeacherForced) -> dict[str, float]:
@@ -60,7 +72,7 @@ def _kinds(asked: Sequence[Sample], matches: Sequence[Match], radius: float) -> 
 def _row(part: Sample, text: str, one: Match, radius: float) -> dict[str, Any]:
     """`correct`: the click counts where there is one to make, else the words do."""
     truth = part.turns[-1]
-    row = {"id": part.id, "user": part.meta["user"], "label": truth.text, "prediction": text, "text": text}
+    row = {"id": part.id, **_owner(part), "label": truth.text, "prediction": text, "text": text}
     row |= {"kind": truth.kind} if truth.kind else {}
     row |= {"correct": one.normalised, "exact": one.exact}
     shares = {"exact": [int(one.exact), 1], "normalised": [int(one.normalised), 1]}
@@ -69,3 +81,7 @@ def _row(part: Sample, text: str, one: Match, radius: float) -> dict[str, Any]:
         row |= {"correct": hit, "point": point_of(text), "distance": one.distance}
         shares["click/accuracy"] = [int(hit), 1]
     return row | {"shares": shares}  # what this answer adds to the headlines
+
+
+def _owner(part: Sample) -> dict[str, Any]:
+    return {"user": part.meta["user"]} if "user" in part.meta else {}

@@ -9,7 +9,7 @@ import torch
 from prospect.conversation.sample import Picture, Sample
 from prospect.conversation.segments import Encoded, encode
 from prospect.models.vlm import VLM
-from prospect.training.collate import pad
+from prospect.training.collate import blank_item, pad
 from prospect.training.processes import gathered, rounds, share
 
 
@@ -38,17 +38,21 @@ def answers(vlm: VLM, samples: Sequence[Sample], batch_size: int, max_new_tokens
 
 def _generate(vlm: VLM, samples: Sequence[Sample], max_new_tokens: int) -> list[str]:
     prompts = [encode(vlm.chat(sample, reply=False), vlm.tokenizer, sample.id) for sample in samples]
+    company: list[Picture] = []
+    if vlm.sharded and not any(map(prompt_pictures, samples)):  # the tower runs on every rank, or the others hang
+        blank = blank_item(vlm)
+        prompts, company = [*prompts, blank.encoded], list(blank.sample.pictures)
     pad_id = vlm.tokenizer.pad_token_id
     assert isinstance(pad_id, int)
     batch = pad(prompts, pad_id, "left")
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
-    pictures = [picture for sample in samples for picture in prompt_pictures(sample)]
+    pictures = [picture for sample in samples for picture in prompt_pictures(sample)] + company
     inputs |= vlm.images.places(batch["input_ids"], batch["attention_mask"], pictures)
     inputs |= vlm.images.pixels(pictures)
     inputs = {key: value.to(vlm.device) for key, value in inputs.items()}
     # Ranks that share one spread model go on until the last of them has ended its answers.
     ids = vlm.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, synced_gpus=vlm.sharded)
-    replies = ids[:, batch["input_ids"].shape[1] :]
+    replies = ids[: len(samples), batch["input_ids"].shape[1] :]
     return [text.strip() for text in vlm.tokenizer.batch_decode(replies, skip_special_tokens=True)]
 
 

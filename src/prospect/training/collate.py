@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from prospect.conversation.sample import Sample
+from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.sampling import kept
-from prospect.conversation.segments import IGNORE, Encoded
+from prospect.conversation.segments import IGNORE, Encoded, encode
 from prospect.models.frames import FrameLayout
 from prospect.models.layout import Layout
 from prospect.models.vlm import VLM
@@ -40,10 +41,14 @@ class Collator:
     neg_frame_sampling_rate: float = 1.0
     seed: int = 0
     side: Literal["left", "right"] = "left"  # left puts the answers at one end: few rows for the LM head
+    blank: Item | None = None  # joins batches of words alone where others have pictures: see `company`
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        ids = [item.sample.id for item in items]
+        if self.blank and not any(item.sample.pictures for item in items):
+            items = [*items, self.blank]
         batch: dict[str, Any] = pad([item.encoded for item in items], self.pad_id, self.side)
-        batch["sample_ids"] = [item.sample.id for item in items]
+        batch["sample_ids"] = ids
         frames = [frames for item in items for frames in item.sample.frames]
         if not frames:
             batch["logits_to_keep"] = learnt_rows(batch["labels"])
@@ -89,11 +94,31 @@ class Unwrapped:
 
 
 def collator(
-    vlm: VLM, side: Literal["left", "right"] = "left", neg_frame_sampling_rate: float = 1.0, seed: int = 0
+    vlm: VLM,
+    side: Literal["left", "right"] = "left",
+    neg_frame_sampling_rate: float = 1.0,
+    seed: int = 0,
+    blank: Item | None = None,
 ) -> Collator:
     pad_id = vlm.tokenizer.pad_token_id
     assert isinstance(pad_id, int), "every chat family has a pad token"
-    return Collator(vlm.images, vlm.frame_layout, pad_id, neg_frame_sampling_rate, seed, side)
+    return Collator(vlm.images, vlm.frame_layout, pad_id, neg_frame_sampling_rate, seed, side, blank)
+
+
+def company(vlm: VLM, items: Iterable[Item]) -> Item | None:
+    """A row with a blank picture and nothing to learn, where some of the items have pictures and some words alone.
+
+    It lets the vision tower run, with a gradient of zero, in every micro-batch of every rank: ranks that share a spread
+    model would else wait for each other for ever, and a step of words alone would move the tower in one set-up and
+    leave it in another.
+    """
+    still = {bool(item.sample.pictures) for item in items if not item.sample.frames}
+    return blank_item(vlm) if len(still) == 2 else None
+
+
+def blank_item(vlm: VLM) -> Item:
+    sample = Sample("blank", (Turn("user", (Picture(Image.new("RGB", (32, 32)), blank=True),)),))
+    return Item(sample, encode(vlm.chat(sample), vlm.tokenizer, sample.id))
 
 
 def pad(rows: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) -> dict[str, Tensor]:

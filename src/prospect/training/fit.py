@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from prospect.models.vlm import VLM
 from prospect.training import checkpoints, sharding
 from prospect.training.arguments import arguments
 from prospect.training.audit import encoded_split, summary
-from prospect.training.collate import Collator, Item, collator
+from prospect.training.collate import Collator, Item, collator, company
 from prospect.training.dry_step import dry_step
 from prospect.training.losses import Objective
 from prospect.training.optimizers import by_part, muon_and_adamw, rates_of
@@ -86,7 +87,12 @@ def supervised(
     trainer = SupervisedTrainer(
         vlm=vlm,
         objective=loss,
-        collate=collator(vlm, neg_frame_sampling_rate=data.neg_frame_sampling_rate, seed=seed),
+        collate=collator(
+            vlm,
+            neg_frame_sampling_rate=data.neg_frame_sampling_rate,
+            seed=seed,
+            blank=company(vlm, chain(train, val, *warmup)),
+        ),
         folder=folder,
         identity=identity,
         val=val,
