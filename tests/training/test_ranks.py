@@ -1,5 +1,5 @@
-"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, also where some batches of a rank hold words
-alone; answers of ranks come back in order."""
+"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, also where a batch holds words alone; answers
+of ranks come back in order."""
 
 from __future__ import annotations
 
@@ -61,7 +61,11 @@ def run(folder: Path, batch: int, ranks: int, shown: str) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, str(script), str(folder), str(batch), shown], env=environment, capture_output=True, text=True, timeout=300
+        [*launch, str(script), str(folder), str(batch), shown],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

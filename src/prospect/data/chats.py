@@ -29,7 +29,7 @@ def chats(
     val_split: str | None = None,
     test_path: str | None = None,
     test_split: str | None = None,
-    map: str | None = None,  # noqa: A002  the users' word, and the key on the command line
+    map: str | None = None,
     group: str | None = None,
     val_share: float = 0.1,
     test_share: float = 0.1,
@@ -37,16 +37,14 @@ def chats(
     blank_images: bool = False,
     seed: int = 0,
 ) -> Dataset:
-    """Every assistant turn is learnt. Where nothing is held out by name, it is drawn by pictures and `group`."""
+    """Every assistant turn is learnt. What is not held out by name is drawn, by pictures and `group`."""
     share_error(val_share, test_share)
     own = own_map(map) if map else None
     held_out = {"val": (val_path, val_split), "test": (test_path, test_split)}
     found, notes = _entries(path, subset, split, held_out)
     rows, unread = _rows(found, own, group)
     audited = audit(rows)
-    kept = audited.rows
-    if not any(row.split in ("val", "test") for row in kept):
-        kept = drawn(kept, audited.digests, seed, val_share, test_share)
+    kept = drawn(audited.rows, audited.digests, seed, val_share, test_share)
     findings = [*notes, *unread, *audited.findings, *_empty(kept)]
     if on_bad != "skip":
         refuse(findings, path, key="path")
@@ -54,7 +52,7 @@ def chats(
         raise UserError(f"data.path={path}: not one conversation of it can be used\n{listing(findings)}")
     splits: dict[str, list[Sample]] = {name: [] for name in SPLITS}
     for row in kept:
-        splits[row.split or "train"].append(_sample(row, blank_images))
+        splits[row.split].append(_sample(row, blank_images))
     known: dict[Any, str] = dict(audited.digests)
     return Dataset(
         name="chats",
@@ -87,7 +85,9 @@ def _entries(
     kept = [entry for entry in whole if entry.split not in given]
     notes = []
     for name in sorted({entry.split for entry in whole} & given):
-        message = f"data.path={path} has a split {name} of its own, which data.{name}_path or data.{name}_split replaces"
+        message = (
+            f"data.path={path} has a split {name} of its own, which data.{name}_path or data.{name}_split replaces"
+        )
         notes.append(Finding("unread-split", "warning", name, "", message))
     for name in given:
         other, expression = held_out[name]
@@ -130,11 +130,11 @@ def _group(value: dict[str, Any], column: str | None) -> str | None:
 
 def _empty(rows: Sequence[Row]) -> Iterator[Finding]:
     there = {row.split or "train" for row in rows}
-    yield from (Finding("empty-split", "warning", name, "", f"{name} has no samples") for name in SPLITS if name not in there)
+    yield from (
+        Finding("empty-split", "warning", name, "", f"{name} has no samples") for name in SPLITS if name not in there
+    )
 
 
 def _sample(row: Row, blank: bool) -> Sample:
     turns = tuple(blanked(turn) if blank else turn for turn in row.turns)
     return Sample(row.where, turns, {"where": row.where} | ({"group": row.group} if row.group else {}))
-
-

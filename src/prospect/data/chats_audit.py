@@ -61,7 +61,7 @@ def keys(row: Row, digests: Digests) -> set[str]:
 
 
 def _overlaps(rows: Sequence[Row], digests: Digests) -> Iterator[tuple[int, str]]:
-    """Rows that share a picture or a group with a split behind theirs. What is held out stays: the rows before it go."""
+    """Rows that share a picture or a group with a split behind theirs. What is held out stays: those before it go."""
     last: dict[str, Row] = {}
     for row in rows:
         for key in keys(row, digests):
@@ -71,7 +71,10 @@ def _overlaps(rows: Sequence[Row], digests: Digests) -> Iterator[tuple[int, str]
         for key in sorted(keys(row, digests)):
             if _rank(last[key]) > _rank(row):
                 what = "a picture" if key.startswith("picture ") else f"the {key}"
-                yield place, f"{what} of this row of {row.split or 'train'} is in {last[key].split} too: {last[key].where}"
+                yield (
+                    place,
+                    f"{what} of this row of {row.split or 'train'} is in {last[key].split} too: {last[key].where}",
+                )
                 break
 
 

@@ -39,7 +39,9 @@ def entries(path: str, subset: str | None, expression: str | None, key: str) -> 
     place = Path(path).expanduser()
     if place.exists():
         if subset is not None:
-            raise UserError(f"data.subset={subset}: only data sets of the hub have subsets, and {key}={path} is on disk")
+            raise UserError(
+                f"data.subset={subset}: only data sets of the hub have subsets, and {key}={path} is on disk"
+            )
         found = list(_local(place.resolve(), key))
         return found if expression is None else _chosen(found, expression, f"{key}={path}")
     from prospect.data.chats_hub import published  # only here: importing datasets takes seconds

@@ -34,7 +34,7 @@ class OwnMap:
             raise Fault("unknown-schema", f"is a {type(row).__name__}, and {self.name} takes a row of columns")
         try:
             given = self.function({key: _decoded(value) for key, value in row.items()})
-        except Exception as error:  # noqa: BLE001  the user's own code may raise anything
+        except Exception as error:
             raise Fault("map-failed", f"{self.name}: {type(error).__name__}: {error} (line {_line(error)})") from error
         if given is not None and not isinstance(given, Mapping):
             raise Fault("map-failed", f"{self.name} gave a {type(given).__name__}, not a row (a dict) or None")
@@ -58,11 +58,12 @@ def own_map(written: str) -> OwnMap:
 
 def _imported(path: Path, written: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"own_map_{path.stem}", path)
-    assert spec and spec.loader, "a file that ends in .py has a loader"
+    assert spec is not None, "a file that ends in .py has a loader"
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001  the user's own code may raise anything
+    except Exception as error:
         raise UserError(f"data.map={written}: {path} fails when imported: {type(error).__name__}: {error}") from error
     return module
 

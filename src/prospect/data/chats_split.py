@@ -1,4 +1,4 @@
-"""Rows to train, val and test where nothing is held out by name: whatever shares a picture or a group stays together."""
+"""Rows to val and test where these are not held out by name: whatever shares a picture or a group stays together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,21 @@ Group = list[int]  # places of its rows
 
 
 def drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, test_share: float) -> list[Row]:
-    """By a hash of what a group shows, so that more data moves no old row, unless it ties two groups together.
+    """Train rows by a hash of what their group shows: more data moves no old row, unless it ties two groups together.
 
     In small data a share may by chance come to nothing: each split that should have some has one group at least, as
     long as train keeps one.
     """
+    there = {row.split for row in rows}
+    val_share, test_share = (0.0 if n in there else share for n, share in (("val", val_share), ("test", test_share)))
+    fixed = [row for row in rows if row.split in ("val", "test")]
+    return [
+        *_drawn([row for row in rows if row.split not in ("val", "test")], digests, seed, val_share, test_share),
+        *fixed,
+    ]
+
+
+def _drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, test_share: float) -> list[Row]:
     shown = [keys(row, digests) or {f"words {_asked(row)}"} for row in rows]
     groups = {min(min(shown[place]) for place in group): group for group in connected(shown)}
     split = {key: split_of(key, seed, val_share, test_share) for key in groups}

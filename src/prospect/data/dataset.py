@@ -50,8 +50,8 @@ class Phase:
 class Dataset:
     """`splits` always has train, val and test; any of them may be empty. Only classifications have labels.
 
-    `answers`: what users ask and get is free text. With `by_user` every answer is scored, and `Sample.meta["user"]` says
-    whose it is; without, the last answer of each conversation.
+    `answers`: what users ask and get is free text. With `by_user` every answer is scored, and `Sample.meta["user"]`
+    says whose it is; without, the last answer of each conversation.
     """
 
     name: str

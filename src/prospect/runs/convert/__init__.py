@@ -1,0 +1,1 @@
+"""Configurations of NanoVLM-Lab as command lines of this repository."""
