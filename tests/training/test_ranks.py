@@ -1,5 +1,5 @@
-"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, also where a batch holds words alone; answers
-of ranks come back in order."""
+"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, with pictures and with words alone among them;
+answers of ranks come back in order."""
 
 from __future__ import annotations
 

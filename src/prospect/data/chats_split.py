@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prospect.data.chats_audit import Row, keys
 from prospect.data.folds import connected
-from prospect.data.splits import place_of, split_of
+from prospect.data.splits import SPLITS, place_of, split_of
 from prospect.data.users_audit import Digests
 
 Group = list[int]  # places of its rows
@@ -33,12 +33,19 @@ def _drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, t
     shown = [keys(row, digests) or {f"words {_asked(row)}"} for row in rows]
     groups = {min(min(shown[place]) for place in group): group for group in connected(shown)}
     split = {key: split_of(key, seed, val_share, test_share) for key in groups}
-    for name, share in (("test", test_share), ("val", val_share)):
-        spare = [key for key in groups if split[key] == "train"]
-        if share > 0 and name not in split.values() and len(spare) > 1:
-            split[min(spare, key=lambda key: place_of(key, seed))] = name
+    for name in ("train", *(name for name, share in (("test", test_share), ("val", val_share)) if share > 0)):
+        if name not in split.values():
+            _fill(name, split, seed)
     chosen = {place: split[key] for key, group in groups.items() for place in group}
     return [replace(row, split=chosen[place]) for place, row in enumerate(rows)]
+
+
+def _fill(name: str, split: dict[str, str], seed: int) -> None:
+    """One group for an empty split, from the one that has most of them. Train is served first, with the last one too."""
+    groups = {other: [key for key, where in split.items() if where == other] for other in SPLITS}
+    most = max(groups.values(), key=len)
+    if len(most) > 1 or (most and name == "train"):
+        split[min(most, key=lambda key: place_of(key, seed))] = name
 
 
 def _asked(row: Row) -> str:

@@ -53,7 +53,7 @@ def training(section: dict[str, Any], line: Line) -> None:
 
 
 def _warmup(section: dict[str, Any], line: Line) -> None:
-    """A number of steps below 1 is a share of all steps, which is what the ratio was. Steps won where both were said."""
+    """A number of steps below 1 is a share of all steps, which is what the ratio was. Steps win where both are said."""
     told = "has no meaning any more: transformers dropped it"
     if section.get("warmup_steps"):
         line.say("training.warmup_ratio", f"{told}, and warmup_steps always came first")
