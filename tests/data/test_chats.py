@@ -113,7 +113,11 @@ def test_all_faults_are_told_at_once_by_file_and_row(tmp_path):
         chats(str(tmp_path))
     told = str(caught.value)
     assert told.startswith(f"data.path={tmp_path}: 5 errors (data.on_bad=skip leaves these rows out)")
-    for part in ("rows.jsonl:1: has the columns problem", "rows.jsonl:2: not a JSON", "rows.jsonl:3: there is no picture"):
+    for part in (
+        "rows.jsonl:1: has the columns problem",
+        "rows.jsonl:2: not a JSON",
+        "rows.jsonl:3: there is no picture",
+    ):
         assert part in told
     for part in ("rows.jsonl:4: the picture", "rows.jsonl:5: an assistant turn is empty"):
         assert part in told

@@ -1,4 +1,4 @@
-"""One's own function: found and checked first, called on rows with decoded pictures, its faults told by file and line."""
+"""One's own function: found and checked first, called on rows with decoded pictures, its faults told by line."""
 
 from __future__ import annotations
 

@@ -75,7 +75,10 @@ def test_too_many_placeholders_are_a_fault(tmp_path):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ({"problem": "1 + 1", "solution": "2"}, "has the columns problem, solution; accepted are {texts: .*data.map=FILE"),
+        (
+            {"problem": "1 + 1", "solution": "2"},
+            "has the columns problem, solution; accepted are {texts: .*data.map=FILE",
+        ),
         ({"prompt": "x", "chosen": "a", "rejected": "b"}, "data=preferences"),
         (asked(prompt="x", completion="y"), r"several shapes at once \(messages, prompt\+completion\)"),
         (asked(image="1.png", images=["1.png"]), "both image and images"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import IGNORE, Encoded, encode
-from prospect.training.collate import TARGETS, Collator, Item, collator, pad
+from prospect.training.collate import TARGETS, Collator, Item, collator, company, pad
 from prospect.training.losses import lm
 
 
@@ -93,3 +93,29 @@ def test_a_collator_travels_to_workers(vlm, items):
     again = pickle.loads(pickle.dumps(collator(vlm)))
     assert isinstance(again, Collator)
     assert torch.equal(again(items)["labels"], collator(vlm)(items)["labels"])
+
+
+def test_words_alone_have_company_where_others_have_pictures(vlm, picture):
+    """The blank row lets the tower run and changes nothing: no label, no loss, a gradient of zero."""
+    items = [item(vlm, "a", "what?", "fire", picture), item(vlm, "b", "what?", "water")]
+    blank = company(vlm, items)
+    assert blank is not None
+    assert company(vlm, items[:1]) is company(vlm, items[1:]) is None
+    alone, beside = (collator(vlm, blank=row)([items[1]]) for row in (None, blank))
+    assert beside["sample_ids"] == ["b"]
+    assert (beside["labels"] != IGNORE).sum() == (alone["labels"] != IGNORE).sum()
+    assert "pixel_values" in beside
+    assert "pixel_values" not in alone
+    together = collator(vlm, blank=blank)(items)
+    assert len(together["input_ids"]) == 2
+    losses = []
+    for batch in (alone, beside):
+        vlm.model.zero_grad()
+        outputs = vlm.model(**{key: value for key, value in batch.items() if key not in TARGETS}, use_cache=False)
+        sum_, count = lm({"answer": 1.0})(outputs, batch)["answer"]
+        (sum_ / count).backward()
+        losses.append(sum_.item() / count.item())
+        tower = [p.grad for name, p in vlm.model.named_parameters() if ".vision_model." in name]
+        assert all(grad is None or not grad.any() for grad in tower)
+        assert any(grad is not None for grad in tower) == (batch is beside)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)

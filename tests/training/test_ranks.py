@@ -1,4 +1,4 @@
-"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, with pictures and with words alone among them;
+"""Claims: two ranks × batch 2 ≡ one process × batch 4, parameters and logs, with pictures and with words among them;
 answers of ranks come back in order."""
 
 from __future__ import annotations

@@ -22,11 +22,8 @@ def drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, te
     """
     there = {row.split for row in rows}
     val_share, test_share = (0.0 if n in there else share for n, share in (("val", val_share), ("test", test_share)))
-    fixed = [row for row in rows if row.split in ("val", "test")]
-    return [
-        *_drawn([row for row in rows if row.split not in ("val", "test")], digests, seed, val_share, test_share),
-        *fixed,
-    ]
+    free, fixed = ([row for row in rows if (row.split in ("val", "test")) == held] for held in (False, True))
+    return [*_drawn(free, digests, seed, val_share, test_share), *fixed]
 
 
 def _drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, test_share: float) -> list[Row]:
@@ -41,7 +38,7 @@ def _drawn(rows: Sequence[Row], digests: Digests, seed: int, val_share: float, t
 
 
 def _fill(name: str, split: dict[str, str], seed: int) -> None:
-    """One group for an empty split, from the one that has most of them. Train is served first, with the last one too."""
+    """One group for an empty split, from the one that has most of them. Train is first, and gets the last one too."""
     groups = {other: [key for key, where in split.items() if where == other] for other in SPLITS}
     most = max(groups.values(), key=len)
     if len(most) > 1 or (most and name == "train"):

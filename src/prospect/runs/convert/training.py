@@ -66,7 +66,8 @@ def _rates(section: dict[str, Any], line: Line) -> None:
     rates = {part: section[key] for key, part in RATES.items() if section.get(key) is not None}
     if not rates:
         return
-    line.put("trainer.learning_rates", rates)
+    for part, rate in rates.items():
+        line.put(f"trainer.learning_rates.{part}", rate)
     if "connector" in rates and line.words.get("adapt") == "lora":
         line.put("adapt.train", ["model[.]connector"])
         line.say("training.lr_mp", "the projector is trained as a whole beside the adapter")
