@@ -19,6 +19,7 @@ from transformers import TrainingArguments
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.dataset import Dataset
 from prospect.evaluation.answers import answers
 from prospect.models.adapt import full, lora
 from prospect.models.stream import StreamSettings, for_streams
@@ -28,7 +29,7 @@ from prospect.training import sharding
 from prospect.training.audit import encoded_split
 from prospect.training.collate import collator
 from prospect.training.fit import supervised
-from prospect.training.losses import Objective, dst
+from prospect.training.losses import Objective, dst, lm
 from prospect.training.processes import wait_for_all
 from prospect.training.teacher_forced import teacher_forced
 
@@ -109,6 +110,31 @@ def others(folder: Path) -> None:
     (folder / f"seen-{torch.distributed.get_rank()}.json").write_text(json.dumps(found))
 
 
+def mixed() -> Dataset:
+    """Most samples are words alone, so that one rank often has no picture where the other has some."""
+    ramp = Image.linear_gradient("L").resize((48, 40)).convert("RGB")
+    samples = []
+    for i in range(11):
+        shown = (Picture(ramp.rotate(20 * i)), Picture(ramp.rotate(20 * i + 7))) if i in (3, 8) else ()
+        turns = (Turn("user", (*shown, f"what is number {i}?")), Turn("assistant", (("fire", "wood")[i % 2],)))
+        samples.append(Sample(str(i), turns))
+    return Dataset("mixed", "answers", {"train": samples, "val": samples[:5], "test": []}, by_user=False)
+
+
+def among_pictures(folder: Path, batch: int, **options: Any) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    vlm, data = tiny(seed=1, device="cpu", width=48, layers=2), mixed()
+    settings = {**OPTIONS, **SHORT, "per_device_train_batch_size": batch, **options}
+    args = functools.partial(TrainingArguments, **settings)
+    supervised(args, vlm=vlm, data=data, loss=lm({"answer": 1.0}), folder=folder, seed=0)
+    return answers(vlm, data.splits["train"][:5], 1, 6)
+
+
+def words(folder: Path) -> None:
+    said = among_pictures(folder / "two", 2, **FSDP)
+    (folder / f"said-{torch.distributed.get_rank()}.json").write_text(json.dumps(said))
+
+
 def rounded(folder: Path) -> None:
     """In bfloat16: what stays in float32?"""
     vlm = watcher()
@@ -148,5 +174,5 @@ if __name__ == "__main__":
     faulthandler.dump_traceback_later(HANG, exit=True)
     torch.set_num_threads(1)
     shard_on_the_cpu()
-    {"train": train, "others": others, "rounded": rounded}[sys.argv[1]](Path(sys.argv[2]))
+    {"train": train, "others": others, "rounded": rounded, "words": words}[sys.argv[1]](Path(sys.argv[2]))
     faulthandler.cancel_dump_traceback_later()

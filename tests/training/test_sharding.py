@@ -174,3 +174,13 @@ def test_the_option_names_layers_of_the_model(vlm, tmp_path):
         "adamw",
     )
     assert made.fsdp_plugin_args["fsdp_version"] == 2
+
+
+def test_words_alone_among_pictures(tmp_path, cache):
+    """A rank without a picture runs the tower all the same, in training, in evaluation and where it answers."""
+    two_processes("words", tmp_path)
+    said = sharded_run.among_pictures(tmp_path / "one", 4)
+    same_weights(weights(tmp_path / "one", 2), weights(tmp_path / "two", 2))
+    same_logs(logs(tmp_path / "one"), logs(tmp_path / "two"))
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"said-{rank}.json").read_text()) == said
