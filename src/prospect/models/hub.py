@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
 from prospect.errors import UserError
@@ -57,6 +57,33 @@ def at_hand(path: str) -> Path | None:
         return Path(snapshot_download(path, allow_patterns=SETTINGS, local_files_only=True))
     except OSError:
         return None
+
+
+def check_push(name: str) -> None:
+    """Whether a model could be pushed there at all: asked before it is written."""
+    if not _is_hub_name(name):
+        raise UserError(f"--push {name}: that is no hub name, OWNER/NAME")
+    if get_token() is None:
+        raise UserError("--push needs a token of the hub that may write: set HF_TOKEN in the environment")
+    try:
+        HfApi().whoami()
+    except (OSError, HTTPError, OfflineModeIsEnabled) as error:
+        raise UserError(
+            f"--push {name}: the hub did not take the token, or cannot be reached ({_first_line(error)})"
+        ) from error
+
+
+def push(folder: Path, name: str, public: bool) -> str:
+    """The address of what was pushed. A new repository is private unless it is to be public; an old one stays."""
+    hub = HfApi()
+    try:
+        hub.create_repo(name, private=not public, exist_ok=True)
+        hub.upload_folder(repo_id=name, folder_path=folder, commit_message="Model exported by prospect")
+    except (OSError, HTTPError) as error:
+        raise UserError(
+            f"--push {name}: the hub did not take it ({_first_line(error)}); it lies in {folder}"
+        ) from error
+    return f"{hub.endpoint}/{name}"
 
 
 def _silence(name: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,19 +148,22 @@ class VLM:
             raise UserError(f"there is no adapter {name}; there are {', '.join(self.adapters) or 'none'}")
         self.model.set_adapter(name, inference_mode=not self.model.training)
 
-    @property
-    def _others(self) -> set[str]:
-        return {name for name in self.adapters if name != self.adapter}
+    def _stands_by(self, name: str, names: Collection[str]) -> bool:
+        """Whether a parameter is another adapter's, or the untrained twin that PEFT keeps of one in use."""
+        if not self.adapter_base:
+            return False
+        twin = name.replace(".original_module.", f".modules_to_save.{self.adapter}.")
+        others = {other for other in self.adapters if other != self.adapter}
+        return (twin != name and twin in names) or not others.isdisjoint(name.split("."))
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters in total, trainable, and by part. Tied weights count once, adapters that are not in use never."""
         counts = Counter(total=0, trainable=0, vision=0, connector=0, language=0)
         if isinstance(self.bare, StreamModel):
             counts["heads"] = 0
-        for name, parameter in self.model.named_parameters():
-            if ".original_module." in name:  # PEFT keeps the untrained twin of a module that it trains fully
-                continue
-            if not self._others.isdisjoint(name.split(".")):
+        parameters = dict(self.model.named_parameters())
+        for name, parameter in parameters.items():
+            if self._stands_by(name, parameters):
                 continue
             size = parameter.numel() * (2 if parameter.dtype == torch.uint8 else 1)  # two numbers of four bits a byte
             counts.update({"total": size, "trainable": size * parameter.requires_grad, part_of(name): size})
