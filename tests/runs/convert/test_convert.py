@@ -37,7 +37,7 @@ LINES = {
         "adapt.targets=['.*[.](down_proj|o_proj|k_proj|q_proj|gate_proj|up_proj|v_proj)']"
         {HUB} "data.split='train[:5%]'" {DRAWN}
         trainer.learning_rates.connector=5e-3 trainer.learning_rates.vision=5e-5 trainer.learning_rates.language=5e-5
-        "adapt.train=['model[.]connector']"
+        'adapt.train=[connector]'
         hydra.run.dir=./sft_output trainer.args.num_train_epochs=3 trainer.args.per_device_train_batch_size=1
         trainer.args.gradient_accumulation_steps=4 trainer.args.learning_rate=5e-5 trainer.args.warmup_steps=0.1
         trainer.args.bf16=true trainer.args.eval_strategy=steps trainer.args.eval_steps=500""",

@@ -69,5 +69,5 @@ def _rates(section: dict[str, Any], line: Line) -> None:
     for part, rate in rates.items():
         line.put(f"trainer.learning_rates.{part}", rate)
     if "connector" in rates and line.words.get("adapt") == "lora":
-        line.put("adapt.train", ["model[.]connector"])
+        line.put("adapt.train", ["connector"])
         line.say("training.lr_mp", "the projector is trained as a whole beside the adapter")
