@@ -210,3 +210,14 @@ def test_one_more_folder(composed, tmp_path):
 def test_an_unknown_primary_file(told):
     (mistake,) = told(name="confg")
     assert "did you mean config?" in mistake
+
+
+def test_hydra_takes_dictionaries_into_empty_ones():
+    from train import train
+
+    root = Path(__file__).parents[2] / "conf"
+    lines = ["adapt=lora", "adapt.ranks={language: 4}", "trainer.learning_rates={heads: 1e-3}"]
+    found = compose(Conf(root), lines, of_callable(train))
+    assert found.mistakes == []
+    assert found.config["adapt"]["ranks"] == {"language": 4}
+    assert found.overrides == ["adapt=lora", "++adapt.ranks={language: 4}", "++trainer.learning_rates={heads: 1e-3}"]

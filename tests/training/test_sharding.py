@@ -6,6 +6,7 @@ Two processes on the CPU, wrapped by accelerate as it does on GPUs. Several GPUs
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -25,7 +26,10 @@ from transformers import TrainingArguments
 from prospect.errors import UserError
 from prospect.models.adapt import full, lora
 from prospect.models.base import Base
+from prospect.models.tiny import tiny
+from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
 from prospect.training import sharding
+from prospect.training.arguments import arguments
 
 ROOT = Path(__file__).parent.parent.parent
 TERMS = {"speaking_gen", "dst_gen", "speaking_binary", "dst_binary"}
@@ -165,15 +169,35 @@ def test_whole_parameters_are_not_taken_for_sharded_ones():
         sharding.check_sharded(nn.Linear(2, 2))
 
 
-def test_the_option_names_layers_of_the_model(vlm, tmp_path):
+def test_an_adapter_on_four_bits_is_refused(vlm):
+    with pytest.raises(UserError, match="adapt=qlora with"):
+        sharding.check(settings(), replace(lora(vlm), adapter_base=Base("folder", four_bit="bfloat16")), "adamw")
+
+
+LAYERS = {
+    tiny: ["LlamaDecoderLayer", "SmolVLMEncoderLayer"],
+    tiny_qwen3_vl: ["Qwen3VLTextDecoderLayer", "Qwen3VLVisionBlock"],
+}
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("family", LAYERS)
+def test_the_option_gathers_the_layers_of_whatever_model(tmp_path, family, adapted):
+    vlm = lora(family(device="cpu")) if adapted else family(device="cpu")
     args = yaml.safe_load((ROOT / "conf/trainer/fsdp2.yaml").read_text())["args"]
-    made = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **{**args, "fsdp": True})
-    sharding.check(
-        SimpleNamespace(fsdp=made.fsdp, fsdp_config=made.fsdp_config, world_size=2, device=torch.device("cuda")),
-        vlm,
-        "adamw",
-    )
+    args = functools.partial(TrainingArguments, **{**args, "eval_strategy": "no"})
+    own = {"use_cpu": True, **sharding.layers(args, vlm)}
+    made = arguments(args, tmp_path, own, 8, False)
+    assert made.fsdp_config["transformer_layer_cls_to_wrap"] == LAYERS[family]
     assert made.fsdp_plugin_args["fsdp_version"] == 2
+    seen = SimpleNamespace(fsdp=made.fsdp, fsdp_config=made.fsdp_config, world_size=2, device=torch.device("cuda"))
+    sharding.check(seen, replace(vlm, adapter_base=Base("folder") if adapted else None), "adamw")
+
+
+def test_layers_that_the_user_names_stand(vlm):
+    named = functools.partial(TrainingArguments, fsdp="true", fsdp_config={"transformer_layer_cls_to_wrap": ["Other"]})
+    assert sharding.layers(named, vlm) == {}
+    assert sharding.layers(functools.partial(TrainingArguments), vlm) == {}
 
 
 def test_words_alone_among_pictures(tmp_path, cache):

@@ -167,14 +167,17 @@ class Composer:
         return Mistake(mistake.key, f"{mistake.what}. {said}" if said else mistake.what, mistake.nearest, where)
 
     def line(self, override: Override) -> str:
-        """For Hydra: `++` where a key is new, since the signatures have decided that it may be."""
+        """For Hydra: `++` where a key is new, or may be inside a dictionary, since the signatures have decided that it
+        may be."""
         line, key = override.input_line or "", override.key_or_group
         if self.groups.is_choice(override):
             is_listed = override.is_add() and key in self.defaults.overrides.known_choices
             return line[1:] if is_listed else line
         if override.is_hydra_override() or override.is_delete() or override.is_force_add():
             return line
-        return f"++{line.removeprefix('+')}" if override.is_add() or key in self.new_keys else line
+        new = override.is_add() or key in self.new_keys
+        new |= not override.is_sweep_override() and isinstance(override.value(), dict)
+        return f"++{line.removeprefix('+')}" if new else line
 
     @property
     def defaults(self) -> Any:
