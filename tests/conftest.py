@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -62,6 +63,27 @@ def small_qwen_tokenizer():
     from prospect.models import qwen3_vl_words
 
     return qwen3_vl_words.small_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def true_nanovlm_tokenizer(published, tmp_path_factory):
+    """SmolLM2's, which SmolVLM2 has with other tokens behind, and those of nanoVLM behind it."""
+    from transformers import PreTrainedTokenizerFast
+
+    from prospect.models.nanovlm_words import BASE, extended
+
+    whole = json.loads((published / "SmolVLM2-2.2B-Instruct" / "tokenizer.json").read_text())
+    whole["added_tokens"] = [token for token in whole["added_tokens"] if token["id"] < BASE]
+    path = tmp_path_factory.mktemp("smollm2") / "tokenizer.json"
+    path.write_text(json.dumps(whole))
+    return extended(PreTrainedTokenizerFast(tokenizer_file=str(path)), "SmolLM2")
+
+
+@pytest.fixture(scope="session")
+def small_nanovlm_tokenizer():
+    from prospect.models import nanovlm_words
+
+    return nanovlm_words.small_tokenizer()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.conversation.texts import texts
 
 from prospect.conversation.chat import ChatFormat
 from prospect.conversation.dst import Transition, applied, legal
+from prospect.conversation.nanovlm import NANOVLM
 from prospect.conversation.qwen3_vl import QWEN3_VL
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
 from prospect.conversation.segments import Segment
@@ -67,17 +68,21 @@ class Family(NamedTuple):
         return text if normalizer is None else normalizer.normalize_str(text)
 
     def parts(self, answer: str) -> bool:
-        """Whether the tokenizer itself parts a header from an answer: Qwen's joins newlines."""
-        return self.format is SMOLVLM or not re.match(r"\s*[\r\n]", answer)
+        """Whether the tokenizer itself parts a header from an answer: Qwen's joins newlines, SmolLM2's all blanks."""
+        joined = {SMOLVLM: r"(?!)", QWEN3_VL: r"\s*[\r\n]", NANOVLM: r"\s"}
+        return not re.match(joined[self.format], answer)
 
 
 TILE = Segment("<fake_token_around_image><global-img><image><fake_token_around_image>", control=True)
 PATCH = Segment("<|vision_start|><|image_pad|><|vision_end|>", control=True)
+WHOLE = Segment("<|global_image|><|image|>", control=True)
 FAMILIES = {
     "smolvlm-small": (SMOLVLM, "small_tokenizer", TILE),
     "smolvlm-published": (SMOLVLM, "true_tokenizer", TILE),
     "qwen-small": (QWEN3_VL, "small_qwen_tokenizer", PATCH),
     "qwen-published": (QWEN3_VL, "true_qwen_tokenizer", PATCH),
+    "nanovlm-small": (NANOVLM, "small_nanovlm_tokenizer", WHOLE),
+    "nanovlm-published": (NANOVLM, "true_nanovlm_tokenizer", WHOLE),
 }
 
 

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.conversation.texts import HOSTILE, texts
 
+from prospect.conversation.nanovlm import NANOVLM
 from prospect.conversation.qwen3_vl import QWEN3_VL
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import IGNORE, Segment, encode
@@ -139,6 +140,10 @@ RENDERED = {
     SMOLVLM: (
         "<|im_start|>User:IMAGEwhat?<end_of_utterance>\nAssistant: water<end_of_utterance>\n",
         "<|im_start|>System: Be brief.<end_of_utterance>\nUser: <end_of_utterance>\nAssistant: ok<end_of_utterance>\n",
+    ),
+    NANOVLM: (
+        "<|im_start|>user\nIMAGEwhat?<|im_end|>\n<|im_start|>assistant\nwater<|im_end|>\n",
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\nok<|im_end|>\n",
     ),
     QWEN3_VL: (
         "<|im_start|>user\nIMAGEwhat?<|im_end|>\n<|im_start|>assistant\nwater<|im_end|>\n",

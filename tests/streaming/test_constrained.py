@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.streaming.films import film, seer
 
 from prospect.conversation.dst import applied, legal, read, said, state_of
+from prospect.conversation.nanovlm import NANOVLM
 from prospect.conversation.pieces import Pieces
 from prospect.conversation.qwen3_vl import QWEN3_VL
 from prospect.conversation.smolvlm import SMOLVLM
@@ -33,6 +34,8 @@ FORMATS = {
     "true_tokenizer": SMOLVLM,
     "small_qwen_tokenizer": QWEN3_VL,
     "true_qwen_tokenizer": QWEN3_VL,
+    "small_nanovlm_tokenizer": NANOVLM,
+    "true_nanovlm_tokenizer": NANOVLM,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 from prospect.conversation.dst import said
 from prospect.conversation.sample import Picture, Role, Sample, Task, Turn
@@ -26,7 +27,8 @@ class ChatFormat:
     """How a family writes conversations. `begin` stands once, at the beginning; `header` opens a turn of a role.
 
     `lead` comes between a header and a text and is learnt with it. Without one the text is tokenised by itself where a
-    model writes it: the header is all that is there when it begins to.
+    model writes it: the header is all that is there when it begins to. `numbered` are the words before each picture of
+    several, with its number from 0.
     """
 
     begin: str
@@ -34,6 +36,7 @@ class ChatFormat:
     lead: str
     image: str  # the token that a picture or a frame is made of
     end: str  # the token that ends a turn
+    numbered: str = ""
 
     def chat(
         self, sample: Sample, image_segments: ImageSegments, frame_tokens: int = 1, reply: bool = True
@@ -41,6 +44,8 @@ class ChatFormat:
         """The whole conversation; with reply=False only the prompt, up to the header of the last assistant turn."""
         turns, streams = decided(sample), bool(sample.frames)
         last = None if reply else _last_reply(sample)
+        if self.numbered and len(sample.pictures) > 1:
+            image_segments = _counting(self.numbered, image_segments)
         segments = self.begun()
         for place, (turn, decisions) in enumerate(turns):
             if place == last:
@@ -86,6 +91,11 @@ class ChatFormat:
             for turn in sample.turns
             if channel_of(turn, stream=True)
         ]
+
+
+def _counting(words: str, image_segments: ImageSegments) -> ImageSegments:
+    numbers = count()
+    return lambda picture: [Segment(words.format(number=next(numbers))), *image_segments(picture)]
 
 
 def channel_of(turn: Turn, stream: bool) -> Channel:
