@@ -19,9 +19,10 @@ WEIGHTS = ["*.safetensors"]
 
 
 def fetched(path: str, key: str = "model.path", weights: bool = True) -> Path:
-    """The folder behind a local path or a hub name; downloads what is missing."""
-    if Path(path).expanduser().exists():
-        return model_folder(path)
+    """The folder behind a local path or a hub name; downloads what is missing. `weights=False` asks for words alone."""
+    local = Path(path).expanduser()
+    if local.exists():
+        return local if not weights and _words_alone(local) else model_folder(path)
     if not _is_hub_name(path):
         raise UserError(f"{key}: there is no folder {path}, and it is no hub name (OWNER/NAME) either")
     patterns = SETTINGS + (WEIGHTS if weights else [])
@@ -39,7 +40,11 @@ def fetched(path: str, key: str = "model.path", weights: bool = True) -> Path:
 
 def bring(model: Mapping[str, Any]) -> None:
     """What a model's configuration names, brought here before torch is imported: what is missing is said at once."""
-    if model.get("weights") == "pretrained" and model.get("device") != "meta":
+    init, shapes = model.get("init"), model.get("device") == "meta"
+    if init == "backbones":
+        for key in ("vision", "language"):
+            fetched(model[key], f"model.{key}", weights=not shapes)
+    elif model.get("weights") == "pretrained" and init is None and not shapes:
         fetched(model["path"])
     elif model.get("path"):
         at_hand(model["path"])
@@ -47,16 +52,21 @@ def bring(model: Mapping[str, Any]) -> None:
         fetched(model["tokenizer"], "model.tokenizer", weights=False)
 
 
-def at_hand(path: str) -> Path | None:
+def at_hand(path: str, key: str = "model.path") -> Path | None:
     """The folder behind a path without asking the network: on disk, or in the hub's cache, or not at all."""
     if Path(path).expanduser().exists():
         return model_folder(path)
     if not _is_hub_name(path):
-        raise UserError(f"model.path: there is no folder {path}, and it is no hub name (OWNER/NAME) either")
+        raise UserError(f"{key}: there is no folder {path}, and it is no hub name (OWNER/NAME) either")
     try:
         return Path(snapshot_download(path, allow_patterns=SETTINGS, local_files_only=True))
     except OSError:
         return None
+
+
+def _words_alone(folder: Path) -> bool:
+    """A tokenizer's folder without any model in it."""
+    return {path.name for path in folder.glob("*config.json")} == {"tokenizer_config.json"}
 
 
 def check_push(name: str) -> None:

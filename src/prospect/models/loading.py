@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    SmolVLMForConditionalGeneration,
 )
 
 from prospect.errors import UserError
@@ -25,9 +26,11 @@ from prospect.models.family import family_of
 from prospect.models.four_bit import held
 from prospect.models.images import ImageSettings
 from prospect.models.machine import check_four_bits
+from prospect.models.nanovlm_layout import is_own, read
 from prospect.models.patches import PatchSettings
 from prospect.models.sealed import model_folder
 from prospect.models.stream import StreamSettings, fitted, settings_of
+from prospect.models.tiles import TileSettings
 from prospect.models.vlm import VLM, no_bars
 from prospect.models.words import token_id
 
@@ -84,7 +87,7 @@ def loaded(
     dtype: Dtype,
     device: str,
     attention: Attention,
-    image: ImageSettings | PatchSettings | None = None,
+    image: ImageSettings | PatchSettings | TileSettings | None = None,
     tokenizer: PreTrainedTokenizerFast | None = None,
     stream: StreamSettings | None = None,
 ) -> VLM:
@@ -125,7 +128,13 @@ def _weights(folder: Path, dtype: Dtype, attention: Attention) -> PreTrainedMode
     with no_bars(), _attention_named(attention):
         options: dict[str, Any] = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
         options |= {"local_files_only": True, "output_loading_info": True}
-        answer: Any = AutoModelForImageTextToText.from_pretrained(folder, **options)
+        if is_own(folder):
+            config, state = read(folder)
+            answer: Any = SmolVLMForConditionalGeneration.from_pretrained(
+                None, config=config, state_dict=state, **options
+            )
+        else:
+            answer = AutoModelForImageTextToText.from_pretrained(folder, **options)
     model, found = answer
     family_of(model.config, str(folder))
     if missing := sorted(found["missing_keys"]):  # transformers would only warn, and go on with random numbers
@@ -161,6 +170,12 @@ def agreed(vlm: VLM) -> None:
     generation.pad_token_id = tokenizer.pad_token_id
     model: Any = vlm.bare
     model.accepts_loss_kwargs = True  # Qwen's class denies it, and trainers then divide wrongly when accumulating
+
+
+def recomputing(vlm: VLM) -> None:
+    """Less memory for more time: what the layers made is made again on the way back."""
+    # The reentrant kind would lose the gradients of an adapter, whose inputs need none.
+    vlm.bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 @contextmanager

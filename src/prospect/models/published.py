@@ -14,7 +14,17 @@ from prospect.errors import UserError
 from prospect.models.family import Family, family_of
 from prospect.models.hub import at_hand, fetched
 from prospect.models.images import SETTINGS_FILE, ImageSettings
-from prospect.models.loading import Attention, Dtype, agreed, built, has_words, loaded, placed, tokenizer_of
+from prospect.models.loading import (
+    Attention,
+    Dtype,
+    agreed,
+    built,
+    has_words,
+    loaded,
+    placed,
+    recomputing,
+    tokenizer_of,
+)
 from prospect.models.patches import PatchSettings
 from prospect.models.stream import StreamSettings
 from prospect.models.vlm import VLM
@@ -73,8 +83,7 @@ def opened(
         vlm = loaded(fetched(where.path), where.path, *place, image, words, stream)
         _check_size(series, vlm.model.config, size, where.path)
     if gradient_checkpointing:
-        # The reentrant kind would lose the gradients of an adapter, whose inputs need none.
-        vlm.bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        recomputing(vlm)
     return vlm
 
 
