@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.models import nanovlms
 from tests.streaming.films import film, lively, outcome, seer
 
 from prospect.conversation.dst import applied
@@ -28,7 +29,12 @@ MODELS = {
     "token-1": lambda: seer("token"),
     "binary-2": lambda: seer(grid=(1, 2), tile=64),
     "qwen-token-2": lambda: seer("token", grid=(1, 2), make=tiny_qwen3_vl, image=PatchSettings(frame=64)),
+    "nanovlm-binary-2": lambda: seer(grid=(1, 2), make=nanovlm),
 }
+
+
+def nanovlm(layers, **options):
+    return nanovlms.small(sizes=replace(nanovlms.SMALL, layers=layers), **options)
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.models import nanovlms
 from transformers import TrainingArguments
 
 from prospect.conversation.sample import Picture, Sample, Turn
@@ -53,7 +54,7 @@ def fitted(folder, picture, batch: int, accumulation: int, make=tiny, **more):
     return vlm, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("make", [tiny, tiny_qwen3_vl])
+@pytest.mark.parametrize("make", [tiny, tiny_qwen3_vl, nanovlms.small])
 def test_accumulation_is_exact(tmp_path, picture, make):
     whole, one_by_one = (fitted(tmp_path / str(n), picture, n, 4 // n, make) for n in (4, 1))
     for name, parameter in whole[0].model.named_parameters():
