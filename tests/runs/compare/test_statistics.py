@@ -20,6 +20,7 @@ def test_mean_and_deviation(values):
     assert statistics.mean(values) == pytest.approx(np.mean(values), abs=1e-12)
     assert statistics.deviation(values) == pytest.approx(np.std(values, ddof=1), abs=1e-12)
     assert statistics.deviation(values[:1]) is None
+    assert statistics.deviation([*values[:1]] * 3) == 0
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 10, 30])

@@ -31,8 +31,10 @@ def mean(values: Sequence[float]) -> float:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Of the sample: n − 1 below. One value has none."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    """Of the sample: n − 1 below. One value has none, equal ones exactly 0, whatever rounding makes of their mean."""
+    if len(values) < 2:
+        return None
+    return 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
 
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
