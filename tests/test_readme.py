@@ -21,7 +21,8 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 LIVE = [line for line in LINES if line.startswith("python -m prospect.streaming.live ")]
 AUDITS = [line for line in LINES if line.startswith("python -m prospect.data.clips ")]
-AFTER = [line for line in LINES if line.startswith(("python compare.py ", "python -m prospect.evaluation."))]
+READERS = ("python compare.py ", "python -m prospect.evaluation.", "python -m prospect.runs.convert ")
+AFTER = [line for line in LINES if line.startswith(READERS)]
 SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in (*AUDITS, *LIVE, *AFTER)]
 STEPS = ["trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 PICTURES = [*STEPS, "data.train=20", "data.val=5", "data.test=5"]
@@ -85,12 +86,18 @@ def test_commands_run_one_after_the_other(tmp_path):
     done("train.py", *CLIPS, f"hydra.run.dir={run}", "data.folder=clips")
     done("train.py", "data=element_demo", *PICTURES, "data.folder=pictures")
     for line in SCRIPTS:
-        if ("model=smolvlm2" in line and "device=meta" not in line) or "2b" in line:
-            continue  # two billion weights from the hub
+        if re.search("model=(smolvlm2|nanovlm)|2b", line) and "device=meta" not in line:
+            continue  # published weights
         words = words_of(named(line, RUN=run, FEATURES=tmp_path / "features", SWEEP=tmp_path / "sweep"))
         done(*words, *small(line))
+    old = tmp_path / "old.yaml"
+    old.write_text(
+        "training_type: sft\nmodel: {model_name_or_path: lusxvr/nanoVLM-230M-8k}\n"
+        "dataset: {train_data_path: somebody/pictures}\ntraining: {warmup_ratio: 0.1}\n"
+    )
     for line in AFTER:
-        words = shlex.split(named(line, RUN=run, SWEEP=tmp_path / "sweep").replace("compare.py", f"{ROOT}/compare.py"))
+        line = named(line, RUN=run, SWEEP=tmp_path / "sweep", OLD=old)
+        words = shlex.split(line.replace("compare.py", f"{ROOT}/compare.py"))
         assert subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=environment, timeout=60).returncode == 0
     for line in LIVE:
         words = shlex.split(named(line, RUN=run, PICTURES=tmp_path / "pictures" / "images"))
