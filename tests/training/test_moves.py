@@ -7,16 +7,20 @@ A family joins with one line of FAMILIES: how it is made, and what its parts are
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from tests.models import nanovlms
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, TrainingArguments
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import encode
 from prospect.models import adapt
+from prospect.models.nanovlm import nanovlm
 from prospect.models.stream import for_streams
 from prospect.models.tiny import tiny
 from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
@@ -30,7 +34,16 @@ QWEN = (
     r"model\.visual\.\w*merger",
     r"model\.language_model\.|lm_head\.",
 )
-FAMILIES = {"smolvlm": (tiny, SMOLVLM), "qwen3_vl": (tiny_qwen3_vl, QWEN)}
+
+
+def small_nanovlm(path: str | None = None, **options) -> VLM:
+    if path:
+        return nanovlm(path, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        return nanovlms.small(Path(folder), **options)
+
+
+FAMILIES = {"smolvlm": (tiny, SMOLVLM), "qwen3_vl": (tiny_qwen3_vl, QWEN), "nanovlm": (small_nanovlm, SMOLVLM)}
 
 PROJECTIONS = r"model\.(text|language)_model\.layers\.\d\..*_proj"
 TOWER = r".*\.(qkv|(q|k|v)_proj)"
