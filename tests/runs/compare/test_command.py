@@ -111,7 +111,7 @@ def test_what_is_not_a_number_or_not_there_meets_a_condition(folders, metrics, c
     [
         (["metrics=x"], "metrics=x: no such word; did you mean metric=x?"),
         (["--jsn", "x"], "--jsn: no such flag; did you mean --json?"),
-        (["pairs=vidoes"], "pairs=vidoes: one of seeds, videos"),
+        (["pairs=smaples"], "pairs=smaples: one of seeds, samples"),
         (["nowhere"], "nowhere: there is no such folder"),
         (["--json"], "expected one argument"),
     ],

@@ -1,4 +1,4 @@
-"""Groups over seeds, their baseline, and tests over seeds or videos."""
+"""Groups over seeds, their baseline, and tests over seeds or samples."""
 
 from __future__ import annotations
 
@@ -160,4 +160,4 @@ def test_pairs_can_be_asked_for(folders):
         (folder / "predictions").mkdir()
         (folder / "predictions" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert [(t.pairs, t.count) for t in comparison(folders.root).tests] == [("seeds", 3)]
-    assert [(t.pairs, t.count, t.p) for t in comparison(folders.root, pairs="videos").tests] == [("videos", 6, 1.0)]
+    assert [(t.pairs, t.count, t.p) for t in comparison(folders.root, pairs="samples").tests] == [("samples", 6, 1.0)]

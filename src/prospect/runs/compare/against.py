@@ -1,4 +1,4 @@
-"""Groups against a baseline: over the same seeds where there are enough of them, else over the same videos."""
+"""Groups against a baseline: over the same seeds where there are enough of them, else over the same samples."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from prospect.errors import UserError
-from prospect.runs.compare import statistics, videos
+from prospect.runs.compare import samples, statistics
 from prospect.runs.compare.comparison import Entry, Group, Test
 from prospect.runs.compare.reading import yaml_value
 from prospect.runs.compare.settings import identity, resolved, spelt
 from prospect.runs.nearest import nearest
 
-SEEDS, VIDEOS = "seeds", "videos"
+SEEDS, SAMPLES = "seeds", "samples"
 BySeed = Mapping[str, Mapping[int, Sequence[Entry]]]  # of each group by its name, the finished runs
 
 
@@ -66,16 +66,17 @@ def verdicts(
 
 
 def verdict(group: str, baseline: str, by_seed: BySeed, metric: str, pairs: str | None = None) -> Test | None:
-    """`pairs` forces seeds or videos. Over seeds a difference is that of the method, over videos that of these very
+    """`pairs` forces seeds or samples. Over seeds a difference is that of the method, over samples that of these very
     models, so that seeds go first. None where both sides have nothing in common."""
     ours, theirs = ({s: _with(metric, runs) for s, runs in by_seed[name].items()} for name in (group, baseline))
     common = [seed for seed in ours if ours[seed] and theirs.get(seed)]
-    if pairs != SEEDS and (pairs == VIDEOS or len(common) < statistics.LEAST):
+    if pairs != SEEDS and (pairs == SAMPLES or len(common) < statistics.LEAST):
         mine, others = ([entry for seed in common for entry in side[seed]] for side in (ours, theirs))
-        first, second = videos.paired(mine, others, metric)
-        if len(first) >= statistics.LEAST:
-            return _test(metric, group, baseline, VIDEOS, len(first), statistics.exchanged(first, second))
-    if pairs == VIDEOS or not common:
+        found = samples.paired(mine, others, metric)
+        if len(found.first) >= statistics.LEAST:
+            verdict = statistics.exchanged(found.first, found.second)
+            return _test(metric, group, baseline, found.kind, len(found.first), verdict)
+    if pairs == SAMPLES or not common:
         return None
     values, baselines = ([_mean(side[seed], metric) for seed in common] for side in (ours, theirs))
     return _test(metric, group, baseline, SEEDS, len(common), statistics.paired_t(values, baselines))

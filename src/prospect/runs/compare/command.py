@@ -17,14 +17,15 @@ from prospect.runs.nearest import nearest
 
 BAD, MET, INTERRUPTED = 2, 3, 130  # exit codes: usage, a --fail-if is met, Ctrl-C
 WORDS = ("by", "metric", "baseline", "pairs")
-PAIRS = ("seeds", "videos")
+PAIRS = ("seeds", "samples")
 FILES = ("json", "csv", "md", "html")
 EPILOG = """\
 words:
   by=KEY[,KEY…]         group by these settings only; otherwise by all that differ
   metric=NAME[,NAME…]   metrics to show, the first one orders and decides; otherwise the headlines
   baseline=NAME         a group, by its name or as KEY=VALUE; otherwise the one of the most seeds
-  pairs=seeds|videos    what tests are paired over; otherwise seeds, or videos where under 3 seeds are common
+  pairs=seeds|samples   what tests are paired over; otherwise seeds, or samples (videos, users, pictures) where under 3
+                        seeds are common
 exit codes: 0 done, 2 usage, 3 a --fail-if is met"""
 
 
@@ -79,7 +80,7 @@ def _main(argv: list[str]) -> int:
 def _flags(argv: list[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="compare.py",
-        usage="python compare.py DIR… [by=KEY,…] [metric=NAME,…] [baseline=NAME] [pairs=seeds|videos] [flags]",
+        usage="python compare.py DIR… [by=KEY,…] [metric=NAME,…] [baseline=NAME] [pairs=seeds|samples] [flags]",
         description="Run folders side by side: settings that differ, metrics over seeds, tests, what went wrong.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -58,8 +58,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Test:
-    """A group against the baseline in one metric, paired over `pairs` (seeds or videos): the mean difference, its
-    interval, and Holm's p over all tests of the metric; None where there are too few pairs to say."""
+    """A group against the baseline in one metric, paired over `pairs` (seeds, videos, users, samples): the mean
+    difference, its interval, and Holm's p over all tests of the metric; None where there are too few pairs to say."""
 
     metric: str
     group: str
