@@ -76,7 +76,7 @@ def test_pictures_of_tables_come_decoded_and_go_back(code, tmp_path):
         ("never.py:solved", "there is no file"),
         ("mine.py:solve", "mine.py has no function solve; it has solved, some, grey, late, wrong, two"),
         ("mine.py:Image", "has no function Image"),
-        ("mine.py:two", r"two\(row, other\) is called with one row and nothing else"),
+        ("mine.py:two", r"two is called with one row and nothing else \(two\(row, other\): missing"),
         ("broken.py:f", "fails when imported: ZeroDivisionError"),
     ],
 )
