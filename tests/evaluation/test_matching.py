@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prospect.evaluation.matching import Match, match, normalised, point_of
+from prospect.evaluation.matching import Match, match, normalised, point_of, token_f1
 
 ONE = [
     "(12, 34)",
@@ -113,3 +113,17 @@ def test_normalised(one, other, same):
 @given(st.text())
 def test_normalising_twice_changes_nothing_more(text):
     assert normalised(normalised(text)) == normalised(text)
+
+
+WORDS = st.lists(st.sampled_from(["red", "Red", "disc", "a", "1.5", "."]), max_size=6)
+
+
+@given(WORDS, WORDS)
+def test_shared_words(ours, theirs):
+    """Pairs are struck out one by one."""
+    answer, truth = (normalised(" ".join(words)).split() for words in (ours, theirs))
+    left = list(truth)
+    shared = sum(1 for word in answer if word in left and not left.remove(word))
+    expected = 2 * shared / (len(answer) + len(truth)) if answer and truth else float(answer == truth)
+    assert token_f1(" ".join(ours), " ".join(theirs)) == pytest.approx(expected)
+    assert token_f1(" ".join(ours), " ".join(ours)) == 1

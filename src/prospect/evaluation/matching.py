@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 Point = tuple[float, float]
@@ -64,6 +65,14 @@ def normalised(text: str) -> str:
         for place, letter in enumerate(folded)
     ).split()
     return " ".join(words) or " ".join(folded.split())
+
+
+def token_f1(answer: str, truth: str) -> float:
+    """2 · shared / (words of both), words as `normalised` leaves them, each as often as it stands in both."""
+    ours, theirs = normalised(answer).split(), normalised(truth).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return 2 * (Counter(ours) & Counter(theirs)).total() / (len(ours) + len(theirs))
 
 
 def _in_number(text: str, place: int) -> bool:
