@@ -1,0 +1,96 @@
+"""The rewards of a run, by name and weight, as TRL takes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from prospect.data.dataset import Dataset
+from prospect.errors import UserError
+from prospect.evaluation.rewards.answers import AnswerFormat, choice, exact, normalised, number, token_f1
+from prospect.evaluation.rewards.form import format, length
+from prospect.evaluation.rewards.part import Part
+from prospect.evaluation.rewards.selftest import selftest
+from prospect.evaluation.rewards.written import KEY, Function, written
+from prospect.own import is_own
+
+BY_ANSWER: dict[str, Function] = {f.__name__: f for f in (exact, normalised, token_f1, number, choice)}
+BY_FORM = ("format", "length")
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """A completion's reward is the sum of what the functions give, each times its weight.
+
+    None leaves a completion out where nothing can be said of it; it is never a reward of 0.
+    """
+
+    parts: Sequence[Part]
+    answer_format: AnswerFormat = "think"
+
+    @cached_property
+    def functions(self) -> list[Function]:
+        return [_named(part.name, part.function) for part in self.parts]
+
+    @property
+    def weights(self) -> list[float]:
+        return [part.weight for part in self.parts]
+
+    def check(self, data: Dataset) -> None:
+        """Whether they can tell right from wrong on these data; UserError says which cannot, and where."""
+        selftest(self.parts, data, self.answer_format)
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's manifest."""
+        files = {part.written.spelt: part.written.own.sha256 for part in self.parts if part.written}
+        told = {"weights": {part.name: part.weight for part in self.parts}, "answer_format": self.answer_format}
+        return told | ({"files": files} if files else {})
+
+
+def rewards(weights: dict[str, float], answer_format: AnswerFormat = "think", longest: int = 500) -> Rewards:
+    """`weights`: by the name of a reward or by FILE.py:FUNCTION; 0 is only recorded."""
+    if longest < 1:
+        raise UserError(f"trainer.rewards.longest={longest} must be at least 1")
+    known: dict[str, Function] = {name: partial(f, answer_format=answer_format) for name, f in BY_ANSWER.items()}
+    known |= {"format": format, "length": partial(length, longest=longest)}
+    parts = [_part(name, weight, known) for name, weight in weights.items()]
+    _refuse(parts, answer_format)
+    return Rewards(parts, answer_format)
+
+
+def _part(name: str, weight: float, known: Mapping[str, Function]) -> Part:
+    if not math.isfinite(weight):
+        raise UserError(f"{KEY}: the weight {weight} of {name} is no finite number")
+    if is_own(name):
+        mine = written(name)
+        return Part(mine.name, weight, mine, "nothing", mine)
+    if name not in known:
+        raise UserError(f"{KEY}: there is no reward {name}; there are {', '.join(known)}, and FILE.py:FUNCTION")
+    if weight < 0:
+        raise UserError(f"{KEY}: {name} weighs {weight:g}: what it earns is good, so its weight is 0 or more")
+    return Part(name, weight, known[name], "answer" if name in BY_ANSWER else "form")
+
+
+def _refuse(parts: Sequence[Part], answer_format: AnswerFormat) -> None:
+    names = [part.name for part in parts]
+    if not any(part.weight for part in parts):
+        raise UserError(f"{KEY}: no reward weighs anything, so there is nothing to learn")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{KEY}: two rewards would be logged as {twice[0]}; rename one of the files or functions")
+    if "format" in names and answer_format == "plain":
+        raise UserError(f"{KEY}: format asks for tags, and trainer.rewards.answer_format=plain for none")
+
+
+def _named(name: str, function: Function) -> Function:
+    """A plain function: TRL logs by `__name__`, and hands over everything by name."""
+
+    def reward(
+        prompts: Sequence[str], completions: Sequence[str], completion_ids: Any = None, **columns: Any
+    ) -> list[float | None]:
+        return function(prompts=prompts, completions=completions, completion_ids=completion_ids, **columns)
+
+    reward.__name__ = name
+    return reward
