@@ -7,6 +7,7 @@ own is called on both and must give finite numbers; what it gives is said, for i
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,28 +132,38 @@ def _full(of: Rows, parts: Sequence[Part]) -> np.ndarray:
 
 
 def _try(own: Written, samples: Sequence[Sample], answer_format: AnswerFormat) -> None:
-    """Gold answers where there are any, and junk."""
+    """On gold answers where there are any, and on junk."""
+    pairs = [(sample, completed(gold, answer_format)) for sample in samples for gold in _readable(sample)]
+    best = _mean(own, rows([sample for sample, _ in pairs], [text for _, text in pairs]))
+    junk = _mean(own, rows([sample for sample in samples for _ in JUNK], [text for _ in samples for text in JUNK]))
+    if best is None or junk is None:
+        log.info("reward %s: only its author knows what is right; junk gets %s on average", own.name, _shown(junk))
+        return
+    level = logging.INFO if junk < best and not math.isclose(junk, best) else logging.WARNING
+    log.log(level, "reward %s: gold answers get %s on average, junk %s", own.name, _shown(best), _shown(junk))
+
+
+def _readable(sample: Sample) -> list[str]:
+    """A function of the user's own may understand answers that no other reward does."""
+    try:
+        return gold_answers(sample)
+    except UserError:
+        return []
+
+
+def _mean(own: Written, of: Rows) -> float | None:
     from transformers import TrainerState
 
-    def mean(of: Rows) -> float | None:
-        given = {"trainer_state": TrainerState(), "log_extra": _nothing, "log_metric": _nothing}
-        scores = [
-            s for s in own(of.prompts, of.completions, [[] for _ in of.prompts], **given, **of.columns) if s is not None
-        ]
-        return sum(scores) / len(scores) if scores else None
+    if not of.completions:
+        return None
+    given = {"trainer_state": TrainerState(), "log_extra": _nothing, "log_metric": _nothing}
+    scores = own(of.prompts, of.completions, [[] for _ in of.prompts], **given, **of.columns)
+    known = [score for score in scores if score is not None]
+    return math.fsum(known) / len(known) if known else None
 
-    golds = [(sample, gold) for sample in samples for gold in gold_answers(sample)]
-    best = mean(rows([s for s, _ in golds], [completed(g, answer_format) for _, g in golds])) if golds else None
-    junk = mean(rows([s for s in samples for _ in JUNK], [text for _ in samples for text in JUNK]))
-    told = {name: "nothing" if value is None else f"{value:.3g}" for name, value in (("gold", best), ("junk", junk))}
-    if best is None:
-        log.info(
-            "reward %s: junk gets %s on average; there are no gold answers to compare with", own.name, told["junk"]
-        )
-    elif junk is not None and junk >= best:
-        log.warning("reward %s: gold answers get %s on average, and junk %s", own.name, told["gold"], told["junk"])
-    else:
-        log.info("reward %s: gold answers get %s on average, junk %s", own.name, told["gold"], told["junk"])
+
+def _shown(mean: float | None) -> str:
+    return "nothing" if mean is None else f"{mean:.3g}"
 
 
 def _nothing(*_: Any) -> None:
