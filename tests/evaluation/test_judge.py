@@ -11,7 +11,8 @@ import pytest
 from tests.endpoint import SCORES, Endpoint, said, stall
 
 from prospect.errors import UserError
-from prospect.evaluation.judge import ASPECTS, LARGEST, Judge, Verdict, from_environment, read, written
+from prospect.evaluation.judge import LARGEST, Judge, Verdict, from_environment
+from prospect.evaluation.judging import ASPECTS, RUBRIC, material, written
 
 KEY = "sk-secret-0123456789"
 REFERENCE = [(1.0, "user", "What now?"), (2.5, "assistant", "Next is the red disc.")]
@@ -21,12 +22,20 @@ GENERATED = [(1.0, "user", "What now?"), (3.0, "assistant", "Next is the blue di
 def judge(endpoint, waits=None, **changes):
     waits = [] if waits is None else waits
     return Judge(
-        **{"model": "m", "base_url": endpoint.address, "key": KEY, "timeout": 5, "sleep": waits.append, **changes}
+        **{
+            "model": "m",
+            "base_url": endpoint.address,
+            "rubric": RUBRIC,
+            "key": KEY,
+            "timeout": 5,
+            "sleep": waits.append,
+            **changes,
+        }
     )
 
 
 def verdict(of):
-    return of.verdict(REFERENCE, GENERATED)
+    return of.verdict(material(REFERENCE, GENERATED))
 
 
 def test_a_verdict_is_read(endpoint):
@@ -179,7 +188,7 @@ def test_what_cannot_be_read_is_a_failure_and_never_a_score(endpoint, answer, tm
     [
         (b"<html>", "JSONDecodeError"),
         (b"{}", "KeyError"),
-        (said('{"overall": 9}'), "not an object of the four aspects"),
+        (said('{"overall": 9}'), "not an object of correctness, promptness, efficiency, overall"),
     ],
 )
 def test_why_it_cannot_be_read_is_said(endpoint, answer, why):
@@ -189,7 +198,7 @@ def test_why_it_cannot_be_read_is_said(endpoint, answer, why):
 
 def test_scores_at_both_ends():
     for score in (1, 5):
-        assert read(json.dumps(dict.fromkeys(ASPECTS, score))) == dict.fromkeys(ASPECTS, score)
+        assert RUBRIC.read(json.dumps(dict.fromkeys(ASPECTS, score))) == dict.fromkeys(ASPECTS, score)
 
 
 def test_the_cache_is_by_content(endpoint, tmp_path):
@@ -198,8 +207,8 @@ def test_the_cache_is_by_content(endpoint, tmp_path):
     first = judge(endpoint, cache=kept)
     assert verdict(first) == verdict(first) == verdict(judge(endpoint, cache=kept, key="another"))
     assert len(endpoint.asked) == 1
-    assert first.verdict(GENERATED, REFERENCE).scores == SCORES
-    assert judge(endpoint, cache=kept, model="n").verdict(REFERENCE, GENERATED).scores == SCORES
+    assert first.verdict(material(GENERATED, REFERENCE)).scores == SCORES
+    assert judge(endpoint, cache=kept, model="n").verdict(material(REFERENCE, GENERATED)).scores == SCORES
     assert len(endpoint.asked) == 3
     files = list(kept.iterdir())
     assert len(files) == 3
@@ -236,26 +245,26 @@ def test_a_line_break_poses_as_no_line():
 
 def test_the_environment():
     there = {"OPENAI_BASE_URL": "http://localhost:1/v1/", "OPENAI_API_KEY": f" {KEY}\n"}
-    found = from_environment(there, "m", tries=2)
+    found = from_environment(there, "m", RUBRIC, tries=2)
     assert (found.base_url, found.key, found.model, found.tries) == ("http://localhost:1/v1/", KEY, "m", 2)
-    assert from_environment({**there, "OPENAI_API_KEY": ""}, "m").key == ""
+    assert from_environment({**there, "OPENAI_API_KEY": ""}, "m", RUBRIC).key == ""
     for lacking in ({"OPENAI_BASE_URL"}, {"OPENAI_API_KEY"}, set(there)):
         with pytest.raises(UserError, match="the judge needs in the environment") as caught:
-            from_environment({name: value for name, value in there.items() if name not in lacking}, "m")
+            from_environment({name: value for name, value in there.items() if name not in lacking}, "m", RUBRIC)
         assert {name for name in there if name in str(caught.value)} == lacking
 
 
 def test_a_knock_is_one_request_that_is_never_kept(endpoint, tmp_path):
     endpoint.plan.append((500, b""))
     asker = judge(endpoint, cache=tmp_path)
-    assert asker.knock() == Verdict(None, "status 500, 1 try")
+    assert asker.knock("?") == Verdict(None, "status 500, 1 try")
     endpoint.plan[0] = (200, said(json.dumps(SCORES)))
-    assert asker.knock().failure == ""
+    assert asker.knock("?").failure == ""
     assert len(endpoint.asked) == 2
     assert list(tmp_path.iterdir()) == []
     endpoint.plan[0] = (401, b"")
     with pytest.raises(UserError, match="OPENAI_API_KEY"):
-        asker.knock()
+        asker.knock("?")
 
 
 @pytest.mark.parametrize(
@@ -276,5 +285,5 @@ def test_a_knock_is_one_request_that_is_never_kept(endpoint, tmp_path):
 )
 def test_settings_that_cannot_be(changes):
     with pytest.raises(UserError) as caught:
-        Judge(**{"model": "m", "base_url": "http://localhost/v1", "key": KEY, **changes})
+        Judge(**{"model": "m", "base_url": "http://localhost/v1", "rubric": RUBRIC, "key": KEY, **changes})
     assert KEY not in str(caught.value)

@@ -12,8 +12,8 @@ import pytest
 from tests.endpoint import SCORES, said, stall
 
 from prospect.errors import UserError
-from prospect.evaluation.judge import ASPECTS, Verdict
-from prospect.evaluation.judging import Judging, dialogues, knock, summary, verdicts
+from prospect.evaluation.judge import Verdict, verdicts
+from prospect.evaluation.judging import ASPECTS, Judging, dialogues, in_time, knock, summary
 from prospect.evaluation.pooling import drawn
 from prospect.evaluation.scored import Scored
 
@@ -67,14 +67,14 @@ def test_every_clip_is_asked_about_once(endpoint, tmp_path):
 
 def test_verdicts_come_in_the_order_of_the_clips():
     class Slow:
-        def kept(self, reference, generated):
+        def kept(self, asked):
             return None
 
-        def asked(self, reference, generated):
-            time.sleep(0.02 * (5 - generated))
-            return Verdict(dict.fromkeys(ASPECTS, generated))
+        def asked(self, asked):
+            time.sleep(0.02 * (5 - int(asked)))
+            return Verdict(dict.fromkeys(ASPECTS, int(asked)))
 
-    found = list(verdicts(Slow(), [(0, number) for number in range(1, 6)], 5, 60))
+    found = list(verdicts(Slow(), "12345", 5, in_time(60)))
     assert [verdict.scores["overall"] for verdict in found] == [1, 2, 3, 4, 5]
 
 
