@@ -3,5 +3,6 @@
 from prospect.evaluation.rewards.answers import choice, exact, normalised, number, token_f1
 from prospect.evaluation.rewards.composed import Rewards, rewards
 from prospect.evaluation.rewards.form import format, length
+from prospect.evaluation.rewards.judged import Asking
 
-__all__ = ["Rewards", "choice", "exact", "format", "length", "normalised", "number", "rewards", "token_f1"]
+__all__ = ["Asking", "Rewards", "choice", "exact", "format", "length", "normalised", "number", "rewards", "token_f1"]

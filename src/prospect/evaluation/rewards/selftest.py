@@ -49,6 +49,9 @@ def selftest(parts: Sequence[Part], data: Dataset, answer_format: AnswerFormat) 
     if by_answer:
         _check_gold(samples, by_answer)
         _gold_earns_all(samples, knowing, answer_format)
+    elif any(part.name == "judge" for part in parts):  # it goes by gold answers where there are any
+        for sample in samples:
+            _gold_of(sample, "trainer.rewards: judge reads gold answers")
     if any(part.weight for part in knowing):
         _junk_earns_less(samples[:TRIED], [part for part in knowing if part.weight])
     for each in own:
@@ -74,15 +77,18 @@ def _check_gold(samples: Sequence[Sample], names: Sequence[str]) -> None:
         has = f"they have {', '.join(columns)}" if columns else "they have none"
         raise UserError(f"{needs}, and the data have no column answer or answers ({has})")
     for sample in samples:
-        try:
-            found = gold_answers(sample)
-        except UserError as error:
-            raise UserError(f"{needs}, and in sample {sample.id} {error}") from error
-        if not found:
+        if not _gold_of(sample, needs):
             raise UserError(f"{needs}, and sample {sample.id} has none; leave it out of the data")
         choices = sample.meta["columns"].get(CHOICES)
         if "choice" in names and not (choices is None or _are_texts(choices)):
             raise UserError(f"{needs}, and the column {CHOICES} of sample {sample.id} is no list of texts")
+
+
+def _gold_of(sample: Sample, needs: str) -> list[str]:
+    try:
+        return gold_answers(sample)
+    except UserError as error:
+        raise UserError(f"{needs}, and in sample {sample.id} {error}") from error
 
 
 def _are_texts(choices: Any) -> bool:
