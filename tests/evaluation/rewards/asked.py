@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prospect.conversation.sample import Sample, Turn
+from PIL import Image
+
+from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.tags import tagged
 from prospect.data.dataset import Dataset
 
@@ -18,7 +20,7 @@ def prompts(*cells, task="prompts"):
 def questions(rows=ROWS, written=tagged):
     samples = []
     for number, (question, answer) in enumerate(rows):
-        turns = (Turn("user", (question,)), Turn("assistant", (written(answer),)))
+        turns = (Turn("user", (Picture(Image.new("RGB", (2, 3))), question)), Turn("assistant", (written(answer),)))
         columns = {"question": question, "answer": answer, "answers": [answer]}
         samples.append(Sample(f"row {number}", turns, {"columns": columns}))
     return Dataset("mine", "questions", {"train": samples[:-1], "val": samples[-1:], "test": []})

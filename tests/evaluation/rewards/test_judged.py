@@ -262,7 +262,7 @@ def test_groups_of_which_nothing_is_left():
     scores = [None, None, 0.5, None, None, None, None, None, None]
     assert lost_groups(questions, scores, {"answer": answers}) == 2
     assert lost_groups(questions, scores, {}) == 1  # two that nothing tells apart
-    assert lost_groups(questions, scores, {"id": [n // 3 for n in range(9)]}) == 2
+    assert lost_groups(questions, scores, {"sample_id": [n // 3 for n in range(9)]}) == 2
     assert lost_groups([], [], {}) == 0
     of = JudgeReward(lambda asked: [Verdict(None, "down") for _ in asked])
     logged = {}

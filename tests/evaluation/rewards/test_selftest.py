@@ -42,7 +42,7 @@ BROKEN = {  # the weights, the columns of each row, and what is said
         [{"answer": "2"}, {"answer": "2", "why": "so"}],
         "column why is in one of .* row 0 and",
     ),
-    "a name of TRL's": (MIXED, [{"answer": "2", "prompts": "x"}], "TRL uses the name prompts itself"),
+    "a name of TRL's": (MIXED, [{"answer": "2", "prompts": "x"}], "rewards are given prompts already"),
     "nothing but length": ({"length": 1.0}, [{"answer": "2"}], "length would give all they have to"),
 }
 

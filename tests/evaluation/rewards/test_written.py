@@ -99,7 +99,9 @@ def test_a_good_one(tmp_path, caplog):
 def test_what_it_is_given(tmp_path):
     code = """
 def score(prompts, completions, completion_ids, trainer_state, log_extra, log_metric, question, **columns):
-    assert prompts == question and sorted(columns) == ["answer", "answers"], (prompts, columns)
+    assert prompts == question, prompts
+    assert sorted(columns) == ["answer", "answers", "images", "sample_id"], columns
+    assert [picture.size for pictures in columns["images"] for picture in pictures] == [(2, 3)] * len(prompts)
     assert len(completion_ids) == len(completions)
     log_metric("seen", trainer_state.global_step)
     return [None if not text else 1 for text in completions]

@@ -166,9 +166,9 @@ class JudgeReward:
 
 
 def lost_groups(prompts: Sequence[str], scores: Sequence[float | None], columns: Mapping[str, Any]) -> int:
-    """Groups of which nothing is left to learn from: the neighbours of one prompt, and of one `id` where the data have
-    that column, none of them judged. Their advantages are 0."""
-    keys = zip(prompts, columns.get("id", prompts), map(tuple, golds(columns, len(prompts))), strict=True)
+    """Groups of which nothing is left to learn from: the neighbours of one prompt (and one `sample_id`, where that is
+    given), none of them judged. Their advantages are 0."""
+    keys = zip(prompts, columns.get("sample_id", prompts), map(tuple, golds(columns, len(prompts))), strict=True)
     groups = groupby(zip(keys, scores, strict=True), key=lambda each: each[0])
     return sum(all(score is None for _, score in group) for _, group in groups)
 

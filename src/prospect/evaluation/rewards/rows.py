@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prospect.conversation.sample import Sample
+from PIL import Image
+
+from prospect.conversation.sample import Sample, Turn
 from prospect.conversation.tags import tagged
 from prospect.data.dataset import Dataset
 from prospect.errors import UserError
@@ -14,7 +16,7 @@ from prospect.evaluation.rewards.answers import GOLD, AnswerFormat, golds
 from prospect.evaluation.rewards.written import GIVEN
 
 TASKS = ("questions", "prompts")
-TAKEN = {*GIVEN, "prompt", "completion", "environments"}  # TRL's own names
+TAKEN = {*GIVEN, "prompt", "completion", "environments", "image"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,13 @@ def rows(samples: Sequence[Sample], completions: Sequence[str]) -> Rows:
     """A completion a sample; a sample may stand there several times."""
     names = samples[0].meta["columns"] if samples else {}
     cells = {name: [sample.meta["columns"][name] for sample in samples] for name in names}
-    return Rows([_asked(sample) for sample in samples], list(completions), cells)
+    return Rows([_question(sample) for sample in samples], list(completions), cells)
+
+
+def pictures(samples: Sequence[Sample]) -> list[list[Image.Image]]:
+    """Of each prompt, each opened once."""
+    opened = {sample.id: [each.open() for turn in _asked(sample) for each in turn.pictures] for sample in samples}
+    return [opened[sample.id] for sample in samples]
 
 
 def gold_answers(sample: Sample) -> list[str]:
@@ -56,11 +64,17 @@ def rewarded(data: Dataset) -> list[Sample]:
                 "alone; give it to all or to none"
             )
     if taken := sorted(names & TAKEN):
-        raise UserError(f"trainer.rewards: TRL uses the name {taken[0]} itself; rename that column of the data")
+        raise UserError(f"trainer.rewards: rewards are given {taken[0]} already; rename that column of the data")
     return samples
 
 
-def _asked(sample: Sample) -> str:
-    """The words before the answer that is to be learnt."""
+def _question(sample: Sample) -> str:
+    """What a user said last; a conversation may also begin with the assistant."""
+    users = [turn.text for turn in _asked(sample) if turn.role == "user"]
+    return users[-1] if users else ""
+
+
+def _asked(sample: Sample) -> tuple[Turn, ...]:
+    """The turns before the answer that is to be learnt."""
     learnt = [place for place, turn in enumerate(sample.turns) if turn.role == "assistant" and turn.learn]
-    return "\n".join(turn.text for turn in sample.turns[: learnt[-1] if learnt else None])
+    return sample.turns[: learnt[-1]] if learnt else sample.turns

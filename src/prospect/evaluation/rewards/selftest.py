@@ -19,7 +19,7 @@ from prospect.data.dataset import Dataset
 from prospect.errors import UserError
 from prospect.evaluation.rewards.answers import CHOICES, GOLD, AnswerFormat
 from prospect.evaluation.rewards.part import Part
-from prospect.evaluation.rewards.rows import Rows, completed, gold_answers, rewarded, rows
+from prospect.evaluation.rewards.rows import Rows, completed, gold_answers, pictures, rewarded, rows
 from prospect.evaluation.rewards.written import KEY, Written
 
 log = logging.getLogger(__name__)
@@ -140,8 +140,7 @@ def _full(of: Rows, parts: Sequence[Part]) -> np.ndarray:
 def _try(own: Written, samples: Sequence[Sample], answer_format: AnswerFormat) -> None:
     """On gold answers where there are any, and on junk."""
     pairs = [(sample, completed(gold, answer_format)) for sample in samples for gold in _readable(sample)]
-    best = _mean(own, rows([sample for sample, _ in pairs], [text for _, text in pairs]))
-    junk = _mean(own, rows([sample for sample in samples for _ in JUNK], [text for _ in samples for text in JUNK]))
+    best, junk = _mean(own, pairs), _mean(own, [(sample, text) for sample in samples for text in JUNK])
     if best is None or junk is None:
         log.info("reward %s: only its author knows what is right; junk gets %s on average", own.name, _shown(junk))
         return
@@ -157,13 +156,16 @@ def _readable(sample: Sample) -> list[str]:
         return []
 
 
-def _mean(own: Written, of: Rows) -> float | None:
+def _mean(own: Written, pairs: Sequence[tuple[Sample, str]]) -> float | None:
     from transformers import TrainerState
 
-    if not of.completions:
+    if not pairs:
         return None
+    asked, texts = zip(*pairs, strict=True)
+    of = rows(asked, texts)
     given = {"trainer_state": TrainerState(), "log_extra": _nothing, "log_metric": _nothing}
-    scores = own(of.prompts, of.completions, [[] for _ in of.prompts], **given, **of.columns)
+    given |= {"images": pictures(asked), "sample_id": [sample.id for sample in asked]}
+    scores = own(of.prompts, of.completions, [[] for _ in texts], **given, **of.columns)
     known = [score for score in scores if score is not None]
     return math.fsum(known) / len(known) if known else None
 

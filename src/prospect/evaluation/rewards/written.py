@@ -14,7 +14,10 @@ from prospect.errors import UserError
 from prospect.own import Own, check_call, line_of, own
 
 KEY = "trainer.rewards.weights"
-GIVEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")  # by TRL
+GIVEN = (  # by TRL, and of every sample
+    *("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"),
+    *("images", "sample_id"),
+)
 
 Function = Callable[..., list[float | None]]
 
