@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(
 GRPO = ("train.py", "model=tiny", "data=path_vqa_demo", "trainer=grpo", "hydra.run.dir=run")
 BROKEN = {
     "def scored(prompts, completions, **columns): return []": "mine.py has no function score; it has scored",
-    "def score(prompts, completions, **columns): return [float('nan')] * len(completions)": "gave nan, no finite number",
+    "def score(prompts, completions, **columns): return [float('nan')] * len(completions)": "gave nan, no finite",
     "def score(prompts, completions, solution, **columns): return [0.0]": "missing a required argument: 'solution'",
 }
 
@@ -36,7 +36,7 @@ def test_a_reward_that_cannot_read_the_data_is_a_mistake_of_usage(tmp_path):
 
 def test_a_judge_without_an_address_is_a_mistake_of_usage(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    weights = ("trainer.rewards.weights={judge: 1.0}", "+trainer.rewards.judge.model=m")
+    weights = ("trainer.rewards.weights={judge: 1.0}", "trainer.rewards.judge.model=m")
     done = python(*GRPO, *weights, cwd=tmp_path)
     assert done.returncode == 2, done.stderr[-2000:]
     assert "OPENAI_BASE_URL" in done.stderr
