@@ -50,6 +50,11 @@ BROKEN = {  # what the file holds, and what is said
         "def score(prompts, completions, **columns): return ['1'] * len(completions)",
         "gave '1', no finite number",
     ),
+    "too large for TRL": ("def score(completions, **columns): return [10**400] * len(completions)", "no finite number"),
+    "an exit when called": (
+        "import sys\ndef score(completions, **columns): sys.exit(0)",
+        r"failed: SystemExit: 0 \(line 2\)",
+    ),
     "fails on junk": (
         "def score(prompts, completions, **columns):\n"
         "    return [float(len(text.split('<answer>')[1])) for text in completions]",

@@ -88,7 +88,8 @@ def _part(name: str, weight: float, known: Mapping[str, Function], by_answer: se
         mine = written(name)
         return Part(mine.name, weight, mine, "nothing", mine)
     if name not in known:
-        raise UserError(f"{KEY}: there is no reward {name}; there are {', '.join(known)}, judge and FILE.py:FUNCTION")
+        names = ", ".join(dict.fromkeys([*known, JUDGE]))
+        raise UserError(f"{KEY}: there is no reward {name}; there are {names} and FILE.py:FUNCTION")
     if weight < 0:
         raise UserError(f"{KEY}: {name} weighs {weight:g}: what it earns is good, so its weight is 0 or more")
     if name in BY_FORM:

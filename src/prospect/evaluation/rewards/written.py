@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from prospect.errors import UserError
 from prospect.own import Own, check_call, line_of, own
@@ -18,6 +18,8 @@ GIVEN = (  # by TRL, and of every sample
     *("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"),
     *("images", "sample_id"),
 )
+
+LARGEST = 3.4e38  # TRL keeps rewards in float32
 
 Function = Callable[..., list[float | None]]
 
@@ -63,7 +65,7 @@ class Written:
             given = self.own.function(
                 prompts=list(prompts), completions=list(completions), completion_ids=completion_ids, **own_columns
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             what = f"{type(error).__name__}: {error} (line {line_of(error)})"
             raise UserError(f"{KEY}: {self.spelt} failed: {what}") from error
         return self._numbers(given, completions)
@@ -74,7 +76,7 @@ class Written:
         if len(given) != len(completions):
             raise UserError(f"{KEY}: {self.spelt} gave {len(given)} numbers for {len(completions)} completions")
         for value, text in zip(given, completions, strict=True):
-            if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
+            if value is not None and not (isinstance(value, int | float | np.number) and abs(value) <= LARGEST):
                 raise UserError(f"{KEY}: {self.spelt} gave {_shown(value)}, no finite number, for {_shown(text)}")
         return [None if value is None else float(value) for value in given]
 
