@@ -15,12 +15,16 @@ from prospect.data.users_audit import Digests, decoded, shown, sources
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation. `where` (file:line) is unique in its split, which is "" as long as it is to be drawn."""
+    """One conversation. `where` (file:line) is unique in its split, which is "" as long as it is to be drawn.
+
+    `rejected`: of a pair of answers the one that was not preferred; the turns end with the other.
+    """
 
     where: str
     split: str
     turns: tuple[Turn, ...]
     group: str | None = None
+    rejected: str | None = None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -86,10 +90,10 @@ def _duplicates(rows: Sequence[Row], digests: Digests) -> Iterator[Finding]:
     """The same conversation word for word, pictures included: it weighs more than others."""
     same: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
-        same[row.split, shown(row.turns, digests)].append(row)
+        same[row.split, shown(row.turns, digests), row.rejected].append(row)
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
-    for (split, _), group in same.items():
+    for (split, *_), group in same.items():
         if len(group) > 1:
             counts[split] += len(group) - 1
             first.setdefault(split, " and ".join(row.where for row in group[:2]))

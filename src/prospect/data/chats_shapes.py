@@ -26,10 +26,20 @@ def in_one_shape(row: Any) -> Entry:
     if len(there) != 1:
         raise Fault("unknown-schema", _unknown(entry, there))
     messages = SHAPES[there[0]](entry)
-    if isinstance(system := entry.get("system"), str) and messages[:1] and messages[0]["role"] != "system":
+    return whole(messages, entry)
+
+
+def whole(messages: list[Any], entry: Entry) -> Entry:
+    """Messages with the system turn and the pictures that other columns of their row have."""
+    if isinstance(system := entry.get("system"), str) and _role(messages[:1]) != "system":
         messages = [{"role": "system", "content": system}, *messages]
     images = _images(entry)
     return {"messages": _placed(messages, len(images)), "images": images}
+
+
+def _role(messages: list[Any]) -> Any:
+    """Of the first one, if it has any."""
+    return messages[0].get("role") if messages and isinstance(messages[0], dict) else None
 
 
 def _unknown(entry: Entry, there: list[str]) -> str:

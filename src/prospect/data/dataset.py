@@ -52,10 +52,12 @@ class Dataset:
 
     `answers`: what users ask and get is free text. With `by_user` every answer is scored, and `Sample.meta["user"]`
     says whose it is; without, the last answer of each conversation.
+
+    `preferences`: pairs of answers to the same, see conversation/preference.py.
     """
 
     name: str
-    task: Literal["classification", "stream", "answers"]
+    task: Literal["classification", "stream", "answers", "preferences"]
     splits: dict[str, list[Sample]]
     labels: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -91,6 +93,8 @@ class Dataset:
             told: dict[str, Any] = {"streams": {split: footage(clips) for split, clips in self.splits.items()}}
         elif self.task == "answers":
             told = {"users": {split: owners(samples) for split, samples in self.splits.items()}} if self.by_user else {}
+        elif self.task == "preferences":
+            told = {}  # what there is to count stands in `notes`
         else:
             told = {"classes": {split: self.counts(split) for split in self.splits}}
         if self.warmup:
@@ -214,6 +218,8 @@ def fingerprint(
 def _pieces(sample: Sample, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
     yield sample.id
     yield str(sample.meta.get("label"))
+    if "rejected" in sample.meta:
+        yield f"rejected {sample.meta['rejected']}"
     if sample.task:
         steps = [[step.id, step.name] for step in sample.task.steps]
         yield f"task {json.dumps([sample.task.goal, steps, list(sample.task.state.items())])}"
