@@ -23,7 +23,8 @@ def hub(monkeypatch, tmp_path):
     calls = []
     load = datasets.load_dataset
 
-    def load_dataset(name, subset, split, download_config):
+    def load_dataset(name, subset, split, download_config, streaming):
+        assert not streaming
         calls.append((name, subset, split))
         return load("parquet", data_files=files, split=split, cache_dir=str(tmp_path / "cache"))
 

@@ -141,7 +141,7 @@ def test_what_the_audit_finds(tmp_path):
     assert told == {
         "duplicate": "1 conversations stand there more than once, such as rows.jsonl:1 and rows.jsonl:2",
         "contradiction": "rows.jsonl:3 prefers 'wood' to 'fire', rows.jsonl:1 the other way round",
-        "many-pictures": "rows.jsonl:4: 5 pictures, where published pairs have 4 at most",
+        "many-pictures": "rows.jsonl:4: 5 pictures, where published data have 4 at most",
     }
 
 

@@ -21,24 +21,37 @@ BLANK_GREY = 96  # not mid-grey: SmolVLM takes an image whose normalised pixels 
 
 @dataclass(frozen=True)
 class Picture:
-    """A reference to one image, opened late, in the worker that needs it. `blank` replaces its pixels, not its size."""
+    """A reference to one image, opened late, in the worker that needs it. `blank` replaces its pixels, not its size.
+
+    One with an edge longer than `edge` is scaled down to it, in its proportions; none is ever scaled up.
+    """
 
     source: Path | bytes | Image.Image
     blank: bool = False
+    edge: int | None = None
 
     def open(self) -> Image.Image:
         with self._file() as picture:
             if self.blank:
-                return Image.new("RGB", picture.size, (BLANK_GREY,) * 3)
+                return Image.new("RGB", self._fitted(picture.size), (BLANK_GREY,) * 3)
             try:
-                return picture.convert("RGB")
+                whole = picture.convert("RGB")
             except (OSError, SyntaxError) as error:  # a truncated file shows only when it is decoded
                 raise UserError(f"picture {self.name} is damaged: {error}") from error
+        size = self._fitted(whole.size)
+        return whole if size == whole.size else whole.resize(size, Image.Resampling.LANCZOS)
 
     def size(self) -> tuple[int, int]:
         """(width, height), read from the header alone where there is a file."""
         with self._file() as picture:
-            return picture.size
+            return self._fitted(picture.size)
+
+    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        longest = max(size)
+        if self.edge is None or longest <= self.edge:
+            return size
+        width, height = (max(1, round(side * self.edge / longest)) for side in size)
+        return width, height
 
     @contextmanager
     def _file(self) -> Iterator[Image.Image]:

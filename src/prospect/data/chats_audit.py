@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from prospect.conversation.sample import Picture, Turn
 from prospect.data.dataset import Finding
@@ -17,7 +17,8 @@ from prospect.data.users_audit import Digests, decoded, shown, sources
 class Row:
     """One conversation. `where` (file:line) is unique in its split, which is "" as long as it is to be drawn.
 
-    `rejected`: of a pair of answers the one that was not preferred; the turns end with the other.
+    `rejected`: of a pair of answers the one that was not preferred; the turns end with the other. `value` is the row as
+    it was read, with all its columns.
     """
 
     where: str
@@ -25,6 +26,7 @@ class Row:
     turns: tuple[Turn, ...]
     group: str | None = None
     rejected: str | None = None
+    value: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +36,40 @@ class Entry:
     folder: Path
 
 
-def entries(path: str, subset: str | None, expression: str | None, key: str) -> list[Entry]:
-    """All rows, or those of an expression such as train[:5%]+val. `key` is what the user calls the path."""
+def entries(path: str, subset: str | None, expression: str | None, key: str, take: int | None = None) -> list[Entry]:
+    """All rows, or those of an expression such as train[:5%]+val. `key` is what the user calls the path.
+
+    With `take` only the first so many rows of each split: nothing behind them is read or downloaded.
+    """
     place = Path(path).expanduser()
     if place.exists():
         if subset is not None:
             raise UserError(
                 f"data.subset={subset}: only data sets of the hub have subsets, and {key}={path} is on disk"
             )
-        found = list(_local(place.resolve(), key))
+        found = list(_local(place.resolve(), key, take))
         return found if expression is None else _chosen(found, expression, f"{key}={path}")
     from prospect.data.chats_hub import published  # only here: importing datasets takes seconds
 
-    return list(published(path, subset, expression, key))
+    return list(published(path, subset, expression, key, take))
 
 
-def _local(place: Path, key: str) -> Iterator[Entry]:
+def _local(place: Path, key: str, take: int | None = None) -> Iterator[Entry]:
     if place.is_file():
         if place.suffix not in SUFFIXES:
             raise UserError(f"{key}={place}: a file must end in {', '.join(SUFFIXES)}")
-        yield from _file(place, place.parent, place.name)
+        yield from islice(_file(place, place.parent, place.name), take)
     elif any((place / name).is_file() for name in SAVED):
         from prospect.data.chats_hub import saved
 
-        yield from saved(place)
+        yield from saved(place, take)
     else:
+        taken: Counter[str] = Counter()
         for file in _files(place, key):
-            yield from _file(file, place, str(file.relative_to(place)))
+            left = None if take is None else take - taken[split_of_file(file)]
+            for entry in islice(_file(file, place, str(file.relative_to(place))), left):
+                taken[entry.split] += 1
+                yield entry
 
 
 def _files(folder: Path, key: str) -> list[Path]:

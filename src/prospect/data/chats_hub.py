@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import datasets
 from huggingface_hub import HfApi
@@ -14,21 +16,29 @@ from prospect.data.chats_files import Entry
 from prospect.data.splits import ALIASES
 from prospect.errors import UserError
 
+Table: TypeAlias = datasets.Dataset | datasets.IterableDataset
+Loaded: TypeAlias = Table | datasets.DatasetDict | datasets.IterableDatasetDict
 ANSWER_SECONDS = 3  # without a limit of our own, a network that swallows packets would hang for minutes
 
 
-def saved(folder: Path) -> Iterator[Entry]:
-    yield from _rows(datasets.load_from_disk(str(folder)), folder, f"path={folder}")
+def saved(folder: Path, take: int | None = None) -> Iterator[Entry]:
+    yield from _rows(datasets.load_from_disk(str(folder)), folder, f"path={folder}", take=take)
 
 
-def published(name: str, subset: str | None, expression: str | None, key: str) -> Iterator[Entry]:
-    """The rows of a data set of the hub, or of one expression such as train[:5%]; downloads what is missing."""
+def published(
+    name: str, subset: str | None, expression: str | None, key: str, take: int | None = None
+) -> Iterator[Entry]:
+    """The rows of a data set of the hub, or of one expression such as train[:5%]; downloads what is missing.
+
+    With `take` they are streamed: no more is downloaded than what the first so many rows of each split lie in.
+    """
     if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", name):
         raise UserError(f"{key}={name}: there is no such file or folder, and it is no hub name (OWNER/NAME) either")
     silence = _silence(name)
+    streams = take is not None and not silence and (expression is None or expression.isidentifier())
     try:
         only_cache = datasets.DownloadConfig(local_files_only=True) if silence else None
-        loaded = datasets.load_dataset(name, subset, split=expression, download_config=only_cache)
+        loaded = datasets.load_dataset(name, subset, split=expression, download_config=only_cache, streaming=streams)
     except (OSError, HTTPError) as error:
         raise UserError(
             f"{key}={name}: there is no such file or folder here, and the hub did not give it "
@@ -38,25 +48,27 @@ def published(name: str, subset: str | None, expression: str | None, key: str) -
         ) from error
     except ValueError as error:  # no such split, or a subset must be named
         raise UserError(f"{key}={name}: {_first_line(error)} (see data.subset and data.split)") from error
-    yield from _rows(loaded, Path.cwd(), f"{key}={name}", expression)
+    yield from _rows(loaded, Path.cwd(), f"{key}={name}", expression, take)
 
 
 def _rows(
-    loaded: datasets.Dataset | datasets.DatasetDict, folder: Path, told: str, expression: str | None = None
+    loaded: Loaded, folder: Path, told: str, expression: str | None = None, take: int | None = None
 ) -> Iterator[Entry]:
     """As they are stored, pictures still encoded."""
-    tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {expression or "": loaded}
+    tables = dict(loaded) if isinstance(loaded, dict) else {expression or "": loaded}
     if expression is None and (unknown := [name for name in tables if name and str(name) not in ALIASES]):
         raise UserError(
             f"{told} has the splits {', '.join(map(str, tables))}; {unknown[0]} is none of {', '.join(ALIASES)}: "
             "say which rows to learn from, such as data.split=" + str(next(iter(tables)))
         )
     for name, table in tables.items():
-        index = 0
-        for batch in table.with_format("arrow").iter(256):
-            for row in batch.to_pylist():
-                yield Entry(f"{name or 'table'}[{index}]", "" if expression else str(name), row, folder)
-                index += 1
+        for index, row in enumerate(islice(_encoded(table), take)):
+            yield Entry(f"{name or 'table'}[{index}]", "" if expression else str(name), row, folder)
+
+
+def _encoded(table: Table) -> Iterator[dict[str, Any]]:
+    for batch in table.with_format("arrow").iter(256):
+        yield from batch.to_pylist()
 
 
 def _silence(name: str) -> str | None:

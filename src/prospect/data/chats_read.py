@@ -24,7 +24,10 @@ Turned = Callable[[dict[str, Any], Path], tuple[tuple[Turn, ...], str | None]]  
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows lie, by the keys that the configuration has for it. `held_out`: path and split of val and test."""
+    """Where rows lie, by the keys that the configuration has for it. `held_out`: path and split of val and test.
+
+    With `take` only the first so many rows of each split.
+    """
 
     path: str
     subset: str | None
@@ -36,6 +39,7 @@ class Source:
     test_share: float
     on_bad: Literal["fail", "skip"]
     seed: int
+    take: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def read(source: Source, turned: Turned, what: str) -> Read:
     """What is not held out by name is drawn, by pictures and `group`. `what`: a row in one word, for messages."""
     share_error(source.val_share, source.test_share)
     own = own_map(source.map) if source.map else None
+    if source.take is not None and source.take < 1:
+        raise UserError(f"data.take={source.take}: must be at least 1, or null for all rows")
     found, notes = _entries(source)
     rows, unread = _rows(found, own, source.group, turned)
     audited = audit(rows)
@@ -82,11 +88,11 @@ def read(source: Source, turned: Turned, what: str) -> Read:
 
 def _entries(source: Source) -> tuple[list[Entry], list[Finding]]:
     """Rows with the splits of this program. What is held out by name takes the place of the source's own split."""
-    path, subset, split = source.path, source.subset, source.split
+    path, subset, split, take = source.path, source.subset, source.split, source.take
     given = {name for name, asked in source.held_out.items() if any(asked)}
     whole = [
         replace(entry, split="" if split else ALIASES.get(entry.split, ""))
-        for entry in entries(path, subset, split, "data.path")
+        for entry in entries(path, subset, split, "data.path", take)
     ]
     kept = [entry for entry in whole if entry.split not in given]
     notes = []
@@ -98,7 +104,7 @@ def _entries(source: Source) -> tuple[list[Entry], list[Finding]]:
     for name in given:
         other, expression = source.held_out[name]
         key = f"data.{name}_path" if other else "data.path"
-        kept += [replace(entry, split=name) for entry in entries(other or path, subset, expression, key)]
+        kept += [replace(entry, split=name) for entry in entries(other or path, subset, expression, key, take)]
     return kept, notes
 
 
@@ -125,7 +131,7 @@ def _row(entry: Entry, own: OwnMap | None, group: str | None, turned: Turned) ->
     if value is None:
         return
     turns, rejected = turned(value, entry.folder)
-    yield Row(entry.where, entry.split, turns, _group({**entry.value, **value}, group), rejected)
+    yield Row(entry.where, entry.split, turns, _group({**entry.value, **value}, group), rejected, value)
 
 
 def _group(value: dict[str, Any], column: str | None) -> str | None:

@@ -53,11 +53,13 @@ class Dataset:
     `answers`: what users ask and get is free text. With `by_user` every answer is scored, and `Sample.meta["user"]`
     says whose it is; without, the last answer of each conversation.
 
-    `preferences`: pairs of answers to the same, see conversation/preference.py.
+    `questions`: each has short answers of its own. `prompts`: what is asked, without an answer. `preferences`: pairs of
+    answers to the same, see conversation/preference.py. `Sample.meta["columns"]` is what a reward may see of a sample,
+    of questions always `question`, `answer` and `answers`: all that are right.
     """
 
     name: str
-    task: Literal["classification", "stream", "answers", "preferences"]
+    task: Literal["classification", "stream", "answers", "questions", "prompts", "preferences"]
     splits: dict[str, list[Sample]]
     labels: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -69,6 +71,8 @@ class Dataset:
     frame_root: Path | None = None  # of streams: the folder that the names of frame stores start from
     radius: float = math.inf  # of answers: how far from the true point a click still counts, in the points' own unit
     by_user: bool = True
+    answer_format: Literal["plain", "think"] = "plain"  # of questions; think: <think>…</think><answer>…</answer>
+    answer_tokens: int | None = None  # of questions: the longest answer in evaluation; None goes by the true ones
     notes: dict[str, Any] = field(default_factory=dict)  # what a data room has to tell beside the rest of its facts
 
     @property
@@ -93,10 +97,10 @@ class Dataset:
             told: dict[str, Any] = {"streams": {split: footage(clips) for split, clips in self.splits.items()}}
         elif self.task == "answers":
             told = {"users": {split: owners(samples) for split, samples in self.splits.items()}} if self.by_user else {}
-        elif self.task == "preferences":
-            told = {}  # what there is to count stands in `notes`
-        else:
+        elif self.task == "classification":
             told = {"classes": {split: self.counts(split) for split in self.splits}}
+        else:
+            told = {}  # what there is to count stands in `notes`
         if self.warmup:
             told["warmup"] = {phase.name: {"share": phase.share, **footage(phase.samples)} for phase in self.warmup}
         return {
@@ -218,6 +222,8 @@ def fingerprint(
 def _pieces(sample: Sample, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
     yield sample.id
     yield str(sample.meta.get("label"))
+    if "columns" in sample.meta:
+        yield f"columns {json.dumps(sample.meta['columns'], sort_keys=True)}"
     if "rejected" in sample.meta:
         yield f"rejected {sample.meta['rejected']}"
     if sample.task:
@@ -243,7 +249,8 @@ def _parts(turn: Turn, digest: Callable[[Picture], str], footage_digest: Callabl
 
 def _words(part: Part, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> str:
     if isinstance(part, Picture):
-        return f"picture {digest(part)} blank={part.blank}"
+        scaled = "" if part.edge is None else f" edge={part.edge}"
+        return f"picture {digest(part)} blank={part.blank}{scaled}"
     if isinstance(part, Frames):
         return f"frames {footage_digest(part)} {part.start} {part.stop} fps={part.fps:g} blank={part.blank}"
     return f"text {part}"

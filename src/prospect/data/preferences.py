@@ -45,7 +45,7 @@ def preferences(
         name="preferences",
         task="preferences",
         splits=splits,
-        findings=[*found.findings, *_crowded(found.rows), *_contradictions(found.rows, found.digests)],
+        findings=[*found.findings, *crowded(found.rows), *_contradictions(found.rows, found.digests)],
         fingerprint=fingerprint(splits, lambda picture: known[picture.source]),
         by_user=False,
         notes=found.notes(splits),
@@ -58,10 +58,10 @@ def _sample(row: Row, blank: bool) -> Sample:
     return Sample(row.where, turns, told | ({"group": row.group} if row.group else {}))
 
 
-def _crowded(rows: Sequence[Row]) -> Iterator[Finding]:
+def crowded(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
         if len(row.pictures) > MOST:
-            message = f"{row.where}: {len(row.pictures)} pictures, where published pairs have {MOST} at most"
+            message = f"{row.where}: {len(row.pictures)} pictures, where published data have {MOST} at most"
             yield Finding("many-pictures", "warning", row.split, row.where, message)
 
 
