@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from prospect.data.dataset import Dataset
-from prospect.evaluation import answered, classified, watched
+from prospect.evaluation import answered, classified, questioned, watched
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch
 from prospect.evaluation.thresholds import CHOSEN_ON
@@ -37,6 +37,11 @@ def score(
         return watched.scores(vlm, data, there, objective, batch_size, max_length, watch)
     if data.task == "answers":
         return {split: answered.score(vlm, data, split, batch_size) for split in there}
+    if data.task == "questions":
+        return {split: questioned.score(vlm, data, split, batch_size) for split in there}
+    if data.task == "prompts":
+        log.warning("%s has prompts without answers: rewards alone tell how good they are met", data.name)
+        return {}
     return {split: classified.score(vlm, data, split, batch_size) for split in there}
 
 
@@ -46,4 +51,8 @@ def progress(vlm: VLM, data: Dataset) -> Callable[[TeacherForced], dict[str, flo
         return watched.progress
     if data.task == "answers":
         return answered.progress
+    if data.task == "questions":
+        return lambda seen: questioned.progress(vlm, data, "val")
+    if data.task == "prompts":
+        return lambda seen: {}
     return lambda seen: classified.accuracy(vlm, data, "val")

@@ -89,7 +89,15 @@ def fill(place: Path, word: str = "water") -> None:
     metrics |= {f"test/class/{word}/{name}": 0.25 for name in ("precision", "recall", "f1")}
     metrics |= {f"test/class/{word}/support": 12, "train/steps": 600, word: 3}
     confusion = {"split": word, "labels": labels, "columns": [*labels, word], "matrix": [[9, 1, 2], [0, 12, 0]]}
-    answer = {"id": word, "label": word, "prediction": word, "text": f"{word} again", "correct": False, "image": PIXEL}
+    answer = {
+        "id": word,
+        "question": word,
+        "label": word,
+        "prediction": word,
+        "text": f"{word} again",
+        "correct": False,
+        "image": PIXEL,
+    }
     (place / "predictions").mkdir()
     (place / "predictions" / "test.jsonl").write_text(json.dumps(answer) + "\n")
     for name, value in (("metrics.json", metrics), ("confusion.json", confusion)):

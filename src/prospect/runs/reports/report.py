@@ -41,6 +41,9 @@ HEADLINES = (
         "dialogue/f1",
         "exact",
         "click/accuracy",
+        "yes_no/accuracy",
+        "open/normalised",
+        "format",
     ),
     *("preference_accuracy", "reward"),
 )

@@ -67,7 +67,7 @@ def _card(row: dict[str, Any]) -> dict[str, Any]:
     """Only a data URI becomes an image: the page asks nothing of the network, whatever a file says."""
     image = row.get("image")
     whole = is_picture(image)
-    keys = ("id", "label", "prediction", "text", "correct")
+    keys = ("id", "question", "label", "prediction", "text", "correct")
     return {**{key: row.get(key) for key in keys}, "image": image if whole else None}
 
 
