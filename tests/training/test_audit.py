@@ -9,7 +9,9 @@ import pytest
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import Segment
 from prospect.errors import UserError
+from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
+from prospect.training import audit
 from prospect.training.audit import encoded_split, summary
 
 
@@ -85,3 +87,11 @@ def test_a_long_list_is_capped_and_counted(vlm, picture):
 
 def test_segments_are_what_the_vlm_writes(vlm, picture):
     assert Segment("Assistant:") in vlm.chat(sample(picture))
+
+
+def test_prompts_have_nothing_to_learn_and_that_is_a_fault_where_something_should_be():
+    vlm, asked = tiny(), [Sample("a", (Turn("user", ("what?",), learn=False),))]
+    assert audit.audited(vlm, asked, "data/train", learns=False)[1] == []
+    assert audit.audited(vlm, asked, "data/train")[1] == [
+        "data/train[0] (a): no token is learnt; it needs an assistant turn"
+    ]

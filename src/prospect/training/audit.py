@@ -40,15 +40,21 @@ def encoded_split(
 
 
 def audited(
-    vlm: VLM, samples: Sequence[Sample], where: str, max_length: int | None = None, overlap: float = OVERLAP
+    vlm: VLM,
+    samples: Sequence[Sample],
+    where: str,
+    max_length: int | None = None,
+    overlap: float = OVERLAP,
+    learns: bool = True,
 ) -> tuple[list[Item], list[str]]:
-    """Every sample encoded, and every fault by place."""
+    """Every sample encoded, and every fault by place. With learns=False they are prompts, and nothing is learnt."""
     limit = max_length or vlm.max_length
     items: list[Item] = []
     wrong: list[str] = []
     for index, whole in enumerate(samples):
         for sample, encoded in parts(vlm, whole, limit, overlap, f"{where}[{index}] {whole.id}"):
-            wrong += [f"{where}[{index}] ({sample.id}): {fault}" for fault in faults(vlm, sample, encoded, limit)]
+            found = faults(vlm, sample, encoded, limit, learns)
+            wrong += [f"{where}[{index}] ({sample.id}): {fault}" for fault in found]
             items.append(Item(sample, encoded))
     return items, wrong
 
@@ -63,8 +69,8 @@ def parts(vlm: VLM, sample: Sample, limit: int, overlap: float, name: str) -> It
         yield part, encode(vlm.chat(part), vlm.tokenizer, name)
 
 
-def faults(vlm: VLM, sample: Sample, encoded: Encoded, limit: int) -> list[str]:
-    found = [_nothing_learnt(encoded), _images(vlm, sample, encoded), _length(encoded, limit)]
+def faults(vlm: VLM, sample: Sample, encoded: Encoded, limit: int, learns: bool = True) -> list[str]:
+    found = [_nothing_learnt(encoded) if learns else None, _images(vlm, sample, encoded), _length(encoded, limit)]
     return [fault for fault in (*found, _targets(vlm, sample, encoded), _decisions(sample, encoded)) if fault]
 
 

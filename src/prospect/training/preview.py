@@ -67,7 +67,8 @@ def _shown(vlm: VLM, sample: Sample, encoded: Encoded, limit: int, sampling: Sam
 
 def _audit(vlm: VLM, data: Dataset, split: str, max_length: int | None) -> dict[str, Any]:
     samples = data.groups[split]
-    items, wrong = audited(vlm, samples, f"{data.name}/{split}", max_length, data.overlap)
+    where, learns = f"{data.name}/{split}", data.task != "prompts"
+    items, wrong = audited(vlm, samples, where, max_length, data.overlap, learns)
     findings = [finding for finding in data.findings if finding.split in (split, "")]
     return {
         **dataclasses.asdict(summary(items)),
