@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from prospect.disk import write_atomically
 from prospect.errors import UserError
 from prospect.models import sealed
+
+log = logging.getLogger(__name__)
 
 
 def staging(run: Path, step: int) -> Path:
@@ -68,3 +72,18 @@ def check_identity(checkpoint: Path, identity: dict) -> None:
     ]
     if changed:
         raise UserError(f"{checkpoint} cannot be resumed exactly:\n  " + "\n  ".join(changed))
+
+
+def start(folder: Path, resume: bool, identity: dict[str, Any]) -> Path | None:
+    """Where a run goes on from: nowhere when it isn't resumed, or when there is no complete checkpoint yet."""
+    if not resume:
+        return None
+    found = to_resume(folder, log.warning)
+    if found is None:
+        log.warning("%s has no complete checkpoint: training starts again at step 0", folder)
+        return None
+    if not any(found.glob("optimizer*")):
+        raise UserError(f"{found} holds the model alone (trainer.args.save_only_model), so it cannot be resumed from")
+    check_identity(found, identity)
+    log.info("resuming from %s", found)
+    return found

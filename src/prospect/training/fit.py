@@ -82,7 +82,7 @@ def supervised(
             log.info("no step is counted: this model's class looks at numbers of pictures, and meta has none")
         return Fit(steps=0, seconds=0.0)
     identity = _identity(data, seed, sizes, settings, vlm)
-    start = _start(folder, resume, identity)
+    start = checkpoints.start(folder, resume, identity)
     stop, recorder = StopOnSignal(), Recorder(folder, len(train) / sizes.step)
     trainer = SupervisedTrainer(
         vlm=vlm,
@@ -159,20 +159,6 @@ def _identity(data: Dataset, seed: int, sizes: Sizes, settings: TrainingArgument
         "sharded": bool(settings.fsdp),
         "parameters": sum(p.numel() for p in vlm.model.parameters() if p.requires_grad),
     }
-
-
-def _start(folder: Path, resume: bool, identity: dict[str, Any]) -> Path | None:
-    if not resume:
-        return None
-    start = checkpoints.to_resume(folder, log.warning)
-    if start is None:
-        log.warning("%s has no complete checkpoint: training starts again at step 0", folder)
-        return None
-    if not any(start.glob("optimizer*")):
-        raise UserError(f"{start} holds the model alone (trainer.args.save_only_model), so it cannot be resumed from")
-    checkpoints.check_identity(start, identity)
-    log.info("resuming from %s", start)
-    return start
 
 
 def _early_stopping(patience: int | None) -> list[EarlyStoppingCallback]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,14 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import ExportableState
 
 from prospect.models.vlm import VLM
-from prospect.training import checkpoints, sharding
+from prospect.training import saving, sharding
 from prospect.training.collate import TARGETS, Collator, Item, Unwrapped
 from prospect.training.losses import Objective
-from prospect.training.processes import summed, wait_for_all
+from prospect.training.processes import summed
 from prospect.training.schedule import Schedule
 from prospect.training.teacher_forced import TeacherForced, teacher_forced
 
@@ -140,29 +137,7 @@ class SupervisedTrainer(Trainer):
         return prepared
 
     def _save_checkpoint(self, model, trial) -> None:
-        step, main = self.state.global_step, self.args.should_save
-        if main:
-            checkpoints.begin(self.folder, step)
-        wait_for_all()
-        staging = checkpoints.staging(self.folder, step)
-        best = self.state.best_global_step
-        if best:
-            self.state.best_model_checkpoint = str(checkpoints.final(self.folder, best))
-        if not self.args.save_only_model:
-            self._save_optimizer_and_scheduler(str(staging))
-            self._save_scaler(str(staging))
-            self._save_rng_state(str(staging))
-            self._save_window(staging)
-        weights = sharding.whole_weights(self.vlm.model) if self.vlm.sharded else None
-        if main:
-            self.vlm.save(staging, weights)
-            self._export_callbacks()
-            self.state.save_to_json(str(staging / TRAINER_STATE_NAME))
-            (staging / "identity.json").write_text(json.dumps(self.identity, indent=1))
-        wait_for_all()
-        if main:
-            checkpoints.finish(self.folder, step, best, self.args.save_total_limit, self.args.load_best_model_at_end)
-        wait_for_all()
+        saving.save(self, self.vlm, self.folder, self.identity, self._save_window)
 
     def _save_window(self, folder: Path) -> None:
         """Losses since the last log, so that the first line after a resume is the one that would have been written."""
@@ -181,10 +156,3 @@ class SupervisedTrainer(Trainer):
             self.window = {name: value.to(self.args.device) for name, value in saved["terms"].items()}
             self.steps_of.update(saved["steps"])  # the step that begins is already counted
             self._globalstep_last_logged = saved["start"]
-
-    def _export_callbacks(self) -> None:
-        """State of patience counters and the like, so that early stopping survives a resume."""
-        kept = cast(dict[str, Any], self.state.stateful_callbacks)
-        for callback in [*self.callback_handler.callbacks, self.control]:
-            if isinstance(callback, ExportableState):
-                kept[type(callback).__name__] = callback.state()
