@@ -46,14 +46,17 @@ def evaluate(
     if asked and record.is_main:
         knock(asked)
 
-    if not run:
+    compares = bool(run) and dataset.task == "preferences"  # with the model that the run began with
+    if not run or compares:
         bring(model)
 
     from prospect.evaluation.score import score
     from prospect.evaluation.streamed import Watch
     from prospect.models.loading import trained
+    from prospect.models.reference import reference
     from prospect.models.stream import for_streams
     from prospect.runs.reports.results import write_results
+    from prospect.training.preferred import Reference
 
     vlm = trained(run, model, adapter) if run else build(model)
     if dataset.task == "stream":
@@ -61,13 +64,19 @@ def evaluate(
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):
         freely = Watch(build(watch), build(context), record.folder / "watched")
-        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely)
+        before = Reference(reference(build(adapt)(build(model))), beta(trainer)) if compares else None
+        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely, before)
     if not record.is_main:
         return
     if asked:  # one process asks, and none waits for it
         with record.time("judge"):
             scored = judging.judged(scored, asked)
     write_results(record, scored)
+
+
+def beta(trainer: dict[str, Any]) -> float:
+    """The unit of rewards: that of the training, or TRL's own where the training had none."""
+    return trainer["args"].get("beta", 0.1)
 
 
 if __name__ == "__main__":

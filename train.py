@@ -59,7 +59,8 @@ def train(
     if vlm.device.type == "meta":
         return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):
-        scored = score(vlm, dataset, ("val", "test"), objective, max_length=trainer.get("max_length"), watch=freely)
+        longest, before = trainer.get("max_length"), fitted.reference
+        scored = score(vlm, dataset, ("val", "test"), objective, max_length=longest, watch=freely, reference=before)
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
 

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable, Sequence
 
 from prospect.data.dataset import Dataset
-from prospect.evaluation import answered, classified, questioned, watched
+from prospect.evaluation import answered, classified, pairs, questioned, watched
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch
 from prospect.evaluation.thresholds import CHOSEN_ON
 from prospect.models.vlm import VLM
 from prospect.training.losses import Objective
+from prospect.training.preferred import Reference
 from prospect.training.teacher_forced import TeacherForced
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,12 @@ def score(
     batch_size: int = 32,
     max_length: int | None = None,
     watch: Watch | None = None,
+    reference: Reference | None = None,
 ) -> dict[str, Scored]:
-    """Each of the splits that has samples. Streams are scored with the truth given before, and watched freely."""
+    """Each of the splits that has samples. Streams are scored with the truth given before, and watched freely.
+
+    `reference`: what pairs of answers are measured against.
+    """
     there = [split for split in splits if data.splits[split]]
     for split in splits:
         if split not in there:
@@ -42,6 +47,8 @@ def score(
     if data.task == "prompts":
         log.warning("%s has prompts without answers: rewards alone tell how good they are met", data.name)
         return {}
+    if data.task == "preferences":
+        return {split: pairs.score(vlm, data, split, batch_size, reference, max_length) for split in there}
     return {split: classified.score(vlm, data, split, batch_size) for split in there}
 
 
@@ -49,7 +56,7 @@ def progress(vlm: VLM, data: Dataset) -> Callable[[TeacherForced], dict[str, flo
     """The headline numbers of the val split, for evaluation during training."""
     if data.task == "stream":
         return watched.progress
-    if data.task == "answers":
+    if data.task in ("answers", "preferences"):
         return answered.progress
     if data.task == "questions":
         return lambda seen: questioned.progress(vlm, data, "val")

@@ -182,11 +182,14 @@ def no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def without_adapters(model: Any) -> PreTrainedModel:
-    """A copy of the model as it was before its adapters. PEFT's unload alone would leave fully trained modules in."""
+def without_adapters(model: Any, shared: dict[int, Any] | None = None) -> PreTrainedModel:
+    """A copy of the model as it was before its adapters. PEFT's unload alone would leave fully trained modules in.
+
+    `shared`: weights, by their identity, that are not to be copied.
+    """
     from peft.utils import ModulesToSaveWrapper
 
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model, shared)
     for module in model.modules():
         if isinstance(module, ModulesToSaveWrapper):
             for trained in module.modules_to_save.values():

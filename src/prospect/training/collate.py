@@ -24,11 +24,15 @@ TARGETS = ("labels", "channels", "decision_labels", "decision_kinds", "sample_id
 
 
 class Item(NamedTuple):
-    """A sample with its tokens, drawn in some epoch of training; None is evaluation."""
+    """A sample with its tokens, drawn in some epoch of training; None is evaluation.
+
+    `rejected`: of a pair of answers the tokens with the one that was not preferred.
+    """
 
     sample: Sample
     encoded: Encoded
     epoch: int | None = None
+    rejected: Encoded | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 FEW = 6  # so many numbers stand in a line; of more, the ones that say how it goes
 TERM = "train/loss_"
-SAID = ("loss", "learning_rate", "accuracy", "macro_f1", "reward", "f1", "exact")
+SAID = ("loss", "learning_rate", "accuracy", "macro_f1", "reward", "f1", "exact", "preference_accuracy")
 
 
 def line(numbers: dict[str, float]) -> str:

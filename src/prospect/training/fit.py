@@ -25,6 +25,7 @@ from prospect.training.dry_step import dry_step
 from prospect.training.losses import Objective
 from prospect.training.optimizers import by_part, muon_and_adamw, rates_of
 from prospect.training.precision import single
+from prospect.training.preferred import Reference
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Phase, Schedule, Sizes
@@ -40,6 +41,7 @@ class Fit:
 
     steps: int
     seconds: float  # of all starts of the run
+    reference: Reference | None = None  # what was trained against, where that is another model
 
 
 def supervised(
@@ -74,14 +76,14 @@ def supervised(
     sharding.check(settings, vlm, optimizer)
     batches_a_step = settings.gradient_accumulation_steps * settings.world_size
     sizes = Sizes(settings.train_batch_size, batches_a_step, tokens_a_batch, group_by_length)
-    schedule = _schedule(train, warmup, data, sizes, settings.max_steps, seed)
+    schedule = schedule_of(train, warmup, data, sizes, settings.max_steps, seed)
     if vlm.device.type == "meta":
         if data.task == "stream" and vlm.family.by_shapes:  # SmolVLM's own class looks at numbers of pictures only
             _plan(vlm, loss, schedule[len(schedule) - 1], collator(vlm), sizes)
         else:
             log.info("no step is counted: this model's class looks at numbers of pictures, and meta has none")
         return Fit(steps=0, seconds=0.0)
-    identity = _identity(data, seed, sizes, settings, vlm)
+    identity = identity_of(data, seed, sizes, settings, vlm)
     start = checkpoints.start(folder, resume, identity)
     stop, recorder = StopOnSignal(), Recorder(folder, len(train) / sizes.step)
     trainer = SupervisedTrainer(
@@ -98,10 +100,10 @@ def supervised(
         val=val,
         score=score,
         stop_on_nan=stop_on_nan,
-        optimizer=_optimizer(optimizer, settings, matrix_learning_rate, rates),
+        optimizer=optimizer_of(optimizer, settings, matrix_learning_rate, rates),
         args=settings,
         train_dataset=schedule,
-        callbacks=[recorder, stop, *_early_stopping(patience)],
+        callbacks=[recorder, stop, *early_stopping(patience)],
     )
     trainer.remove_callback(PrinterCallback)
     leave_at_exit()
@@ -113,7 +115,7 @@ def supervised(
     return Fit(trainer.state.global_step, recorder.seconds)
 
 
-def _optimizer(
+def optimizer_of(
     kind: Literal["adamw", "muon"], settings: TrainingArguments, matrix_learning_rate: float, rates: dict[str, float]
 ) -> Callable[[torch.nn.Module, list[str]], torch.optim.Optimizer] | None:
     """How to make the optimizer from a model and the names of what decays; None leaves it to transformers."""
@@ -122,7 +124,7 @@ def _optimizer(
     return (lambda model, decaying: by_part(model, settings, rates, decaying)) if rates else None
 
 
-def _schedule(
+def schedule_of(
     train: list[Item], warmup: list[list[Item]], data: Dataset, sizes: Sizes, max_steps: int, seed: int
 ) -> Schedule:
     """The warm-up phases for their shares of the steps, then the training split for the rest."""
@@ -148,7 +150,7 @@ def _plan(vlm: VLM, loss: Objective, items: list[Item], collate: Collator, sizes
     )
 
 
-def _identity(data: Dataset, seed: int, sizes: Sizes, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:
+def identity_of(data: Dataset, seed: int, sizes: Sizes, settings: TrainingArguments, vlm: VLM) -> dict[str, Any]:
     """What must not change between a checkpoint and its resumption."""
     return {
         "data": data.fingerprint,
@@ -161,7 +163,7 @@ def _identity(data: Dataset, seed: int, sizes: Sizes, settings: TrainingArgument
     }
 
 
-def _early_stopping(patience: int | None) -> list[EarlyStoppingCallback]:
+def early_stopping(patience: int | None) -> list[EarlyStoppingCallback]:
     return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
 
 
