@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from prospect.conversation.preference import rejected
-from prospect.conversation.sample import Sample
+from prospect.conversation.sample import Picture, Sample
 from prospect.data.dataset import Dataset
 from prospect.evaluation.answers import answers, budget
 from prospect.evaluation.classified import add_thumbnails
@@ -63,9 +64,13 @@ def rates(columns: Mapping[str, np.ndarray], samples: Sequence[Sample], draws: i
 
 def _owners(samples: Sequence[Sample]) -> np.ndarray:
     """A number for each sample, the same where the pictures are; words alone stand for themselves."""
-    shown = [tuple(picture.source for picture in sample.pictures) or sample.id for sample in samples]
+    shown = [tuple(_known(picture) for picture in sample.pictures) or sample.id for sample in samples]
     number = {key: place for place, key in enumerate(dict.fromkeys(shown))}
     return np.array([number[key] for key in shown])
+
+
+def _known(picture: Picture) -> Hashable:
+    return id(picture.source) if isinstance(picture.source, Image.Image) else picture.source
 
 
 def _row(

@@ -35,6 +35,10 @@ from prospect.training.supervised import Score
 
 log = logging.getLogger(__name__)
 
+LOSSES = (
+    *("sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired"),
+    *("apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm"),
+)
 REFUSED = {  # argument of TRL → why
     "precompute_ref_log_probs": "the reference shares what is not trained and is asked as training goes on",
     "padding_free": "TRL itself has switched it off",
@@ -118,6 +122,25 @@ def _check(data: Dataset, args: Callable[..., DPOConfig]) -> None:
     for name, why in REFUSED.items():
         if given.get(name):
             raise UserError(f"trainer.args.{name} is not for trainer=dpo: {why}; leave it out")
+    _check_losses(given.get("loss_type", ["sigmoid"]), given.get("loss_weights"))
+    _check_numbers(given.get("loss_type", ["sigmoid"]), given.get("beta", 0.1), given.get("label_smoothing", 0.0))
+
+
+def _check_losses(kinds: list[str], weights: list[float] | None) -> None:
+    """TRL would find these out at its first step, after all has been loaded."""
+    if unknown := [kind for kind in kinds if kind not in LOSSES]:
+        raise UserError(f"trainer.args.loss_type={unknown[0]}: TRL has {', '.join(LOSSES)}")
+    if not kinds or (weights is not None and len(weights) != len(kinds)):
+        raise UserError(f"trainer.args.loss_weights has {len(weights or [])} weights for {len(kinds)} losses")
+
+
+def _check_numbers(kinds: list[str], beta: float, smoothing: float) -> None:
+    if beta <= 0:
+        raise UserError(f"trainer.args.beta={beta}: must be above 0")
+    if not 0 <= smoothing < 0.5:
+        raise UserError(f"trainer.args.label_smoothing={smoothing}: must be at least 0 and below 0.5")
+    if "exo_pair" in kinds and smoothing == 0:
+        raise UserError("trainer.args.label_smoothing must be above 0 for exo_pair; its paper takes 1e-3")
 
 
 def _ranks(train: list[Item]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from prospect.runs.reports import (
     pages,
     report_answers,
     report_clips,
+    report_pairs,
     report_stream,
     report_users,
     report_watched,
@@ -28,6 +29,7 @@ from prospect.runs.wording import number
 log = logging.getLogger(__name__)
 
 FIRST_CHARTS = 6
+LATER = ("grad_norm", "entropy", "logits/", "logps/", "mean_token_accuracy", "num_tokens")  # behind a click
 HEADLINES = (
     *(
         "accuracy",
@@ -45,7 +47,7 @@ HEADLINES = (
         "open/normalised",
         "format",
     ),
-    *("preference_accuracy", "reward"),
+    *("preference_accuracy", "preference_likelier_before", "preference_likelier", "reward"),
 )
 IN_HEADER = ("train/steps", "train/seconds")
 
@@ -79,6 +81,7 @@ def write_report(folder: Path) -> Path:
     logged = _lines(folder / "metrics.jsonl", notes)
     drawn = curves.charts(logged)
     answers, watched = report_stream.parted(_predictions(folder, notes), notes)
+    answers, pairs = report_pairs.parted(answers)
     freely = report_watched.groups(metrics, _watched(folder, notes), notes)
     html = (
         pages.templates()
@@ -100,6 +103,7 @@ def write_report(folder: Path) -> Path:
             kinds=report_users.by_kind(metrics),
             confusion=report_answers.confusion(_json(folder / "confusion.json", notes)),
             answers=report_answers.galleries(answers),
+            preferred=report_pairs.tables(pairs),
             decisions=report_stream.decisions(metrics),
             events=report_stream.events(metrics, _json(folder / "events.json", notes)),
             sweeps=report_stream.sweeps(_json(folder / "thresholds.json", notes), notes),
@@ -181,7 +185,7 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
 def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
     """The first ones in sight, the others behind a click. A single loss term only repeats the loss."""
     terms = [chart for chart in drawn if chart.name.startswith("loss") and chart.name != "loss"]
-    later = [chart for chart in drawn if chart.name == "grad_norm" or (len(terms) == 1 and chart in terms)]
+    later = [chart for chart in drawn if chart.name.startswith(LATER) or (len(terms) == 1 and chart in terms)]
     first = [chart for chart in drawn if chart not in later]
     shown = max(FIRST_CHARTS, *(first.index(term) + 1 for term in terms)) if len(terms) > 1 else FIRST_CHARTS
     return {"first": first[:shown], "more": first[shown:] + later}
