@@ -44,6 +44,16 @@ def test_the_view_counts_and_audits(vlm, data):
     assert part["turns"][0]["parts"][0]["image"].startswith("data:image/png;base64,")
 
 
+def test_a_pair_is_shown_with_either_answer(vlm, data):
+    pairs = [replace(sample, meta={"rejected": "wood"}) for sample in data.splits["train"]]
+    seen = view(vlm, replace(data, task="preferences", splits={"train": pairs, "val": [], "test": []}), "train", 0)
+    assert [part["answer"] for part in seen["parts"]] == ["preferred", "rejected"]
+    learnt = [
+        "".join(piece["text"] for piece in part["tokens"] if piece["channel"] == "answer") for part in seen["parts"]
+    ]
+    assert learnt == [f" fire {HOSTILE}<end_of_utterance>", " wood<end_of_utterance>"]
+
+
 def test_faults_are_shown_instead_of_raised(vlm, data):
     seen = view(vlm, data, "train", 0, max_length=10)
     assert len(seen["audit"]["faults"]) == 3

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from prospect.conversation.dst import said
+from prospect.conversation.preference import rejected
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import NAMES, Encoded
 from prospect.conversation.stream import told
@@ -34,7 +35,9 @@ def view(
     sample, index = samples[index], index % len(samples)
     is_held_out = split in ("val", "test")
     sampling = Sampling(1.0, None, seed) if is_held_out else Sampling(data.neg_frame_sampling_rate, 0, seed)
-    pieces_ = parts(vlm, sample, limit, data.overlap, f"{data.name}/{split}[{index}] {sample.id}")
+    name = f"{data.name}/{split}[{index}] {sample.id}"
+    versions = [("preferred", sample), ("rejected", rejected(sample))] if _are_pairs(data) else [("", sample)]
+    pieces_ = [(said, *part) for said, one in versions for part in parts(vlm, one, limit, data.overlap, name)]
     return {
         "data": data.name,
         "split": split,
@@ -42,10 +45,14 @@ def view(
         "id": sample.id,
         "meta": {key: str(value) for key, value in sample.meta.items()},
         "frames": sum(len(frames) for frames in sample.frames),
-        "parts": [_shown(vlm, part, encoded, limit, sampling) for part, encoded in pieces_],
+        "parts": [{"answer": said, **_shown(vlm, part, tokens, limit, sampling)} for said, part, tokens in pieces_],
         "audit": _audit(vlm, data, split, max_length),
         "model": {"parameters": vlm.parameter_counts()["total"], "context": limit},
     }
+
+
+def _are_pairs(data: Dataset) -> bool:
+    return data.task == "preferences"
 
 
 def _shown(vlm: VLM, sample: Sample, encoded: Encoded, limit: int, sampling: Sampling) -> dict[str, Any]:
@@ -69,6 +76,8 @@ def _audit(vlm: VLM, data: Dataset, split: str, max_length: int | None) -> dict[
     samples = data.groups[split]
     where, learns = f"{data.name}/{split}", data.task != "prompts"
     items, wrong = audited(vlm, samples, where, max_length, data.overlap, learns)
+    if _are_pairs(data):
+        wrong += audited(vlm, [rejected(sample) for sample in samples], f"{where}, rejected", max_length)[1]
     findings = [finding for finding in data.findings if finding.split in (split, "")]
     return {
         **dataclasses.asdict(summary(items)),

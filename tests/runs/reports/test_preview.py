@@ -23,6 +23,7 @@ def view():
         "frames": 0,
         "parts": [
             {
+                "answer": "",
                 "id": HOSTILE,
                 "turns": [
                     {
@@ -86,3 +87,15 @@ def test_a_sound_split_is_called_sound(view, tmp_path):
     show(view, console)
     assert "every learnt span decodes" in console.file.getvalue()
     assert "Every learnt span decodes" in page(view, tmp_path / "page.html").read_text()
+
+
+def test_a_pair_has_a_panel_for_either_answer(view, tmp_path):
+    (part,) = view["parts"]
+    both = view | {"parts": [part | {"answer": "preferred"}, part | {"answer": "rejected"}]}
+    console = Console(width=200, record=True, file=io.StringIO())
+    show(both, console)
+    told = console.export_text()
+    html = page(both, tmp_path / "pair.html").read_text()
+    for answer in ("preferred", "rejected"):
+        assert f"the {answer} answer" in told
+        assert f"With the {answer} answer" in html

@@ -65,7 +65,7 @@ def view():
         "budget": {"system prompt": 31, "frames": 30, "utterances": 17, "updates": 0, "users": 3, "free": 4919},
         "sampling": {"rate": 0.5, "epoch": 0, "seed": 9},
     }
-    part = {"id": HOSTILE, "turns": turns, "tokens": [], "counts": {"tokens": 81}, "stream": stream}
+    part = {"answer": "", "id": HOSTILE, "turns": turns, "tokens": [], "counts": {"tokens": 81}, "stream": stream}
     audit = {"samples": 7, "tokens": 600, "learnt": 10, "longest": 99, "by_channel": {"speak": 4, "dst": 6}}
     audit |= {"faults": [], "findings": [], "classes": {}}
     audit["streams"] = {"clips": 7, "frames": 1234, "users": {HOSTILE: 7}, "events": {"speak/next": 41, HOSTILE: 43}}

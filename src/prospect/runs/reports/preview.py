@@ -27,6 +27,7 @@ def show(view: dict[str, Any], console: Console) -> None:
     place = f"{view['data']}/{view['split']}[{view['index']}]"
     for number, part in enumerate(view["parts"], 1):
         of = f"  part {number} of {len(view['parts'])}" if len(view["parts"]) > 1 else ""
+        of = f"  the {part['answer']} answer" if part["answer"] else of
         turns = preview_stream.turns(part) if part["stream"] else _turns(part)
         tokens = [Text(), _tokens(part["tokens"]), Text(), _legend(view)]
         console.print(Panel(Group(*turns, *tokens), title=Text(f"{place}  {part['id']}{of}")))
