@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from prospect.errors import UserError
 from prospect.own import Own, check_call, line_of, own
@@ -76,7 +75,7 @@ class Written:
         if len(given) != len(completions):
             raise UserError(f"{KEY}: {self.spelt} gave {len(given)} numbers for {len(completions)} completions")
         for value, text in zip(given, completions, strict=True):
-            if value is not None and not (isinstance(value, int | float | np.number) and abs(value) <= LARGEST):
+            if not (value is None or _fits(value)):
                 raise UserError(f"{KEY}: {self.spelt} gave {_shown(value)}, no finite number, for {_shown(text)}")
         return [None if value is None else float(value) for value in given]
 
@@ -88,6 +87,11 @@ def written(spelt: str) -> Written:
         raise UserError(f"{KEY}: {spelt} is async; write def {found.own.name}(prompts, completions, **columns)")
     found.check_call()
     return found
+
+
+def _fits(value: Any) -> bool:
+    is_number = isinstance(value, Real)  # numpy's too
+    return is_number and abs(value) <= LARGEST
 
 
 def _shown(value: Any) -> str:
