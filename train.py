@@ -19,6 +19,8 @@ def train(
     trainer: dict[str, Any],
     context: dict[str, Any],
     watch: dict[str, Any],
+    generation: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
     seed: int = 0,
     resume: str | None = None,
 ) -> None:
@@ -26,43 +28,65 @@ def train(
     from prospect.models.machine import check_machine
 
     check_machine(adapt)
+    more = {"generation": build(generation)} if generation else {}
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
+        rewards = earned(trainer, dataset)
         bring(model)
 
+    from prospect.evaluation.rewarded import progress as rewarding
+    from prospect.evaluation.rewarded import rewarded
     from prospect.evaluation.score import progress, score
     from prospect.evaluation.streamed import Watch
     from prospect.models.stream import for_streams
     from prospect.runs.reports.results import write_results
+    from prospect.training.before import started
     from prospect.training.stored import freeze_for_features
 
+    objective = build(loss)
+    if before:
+        with run.time("before"):
+            place = run.folder / "before"
+            model = started(model, build, build(before), dataset, objective, place, seed, resume is not None)
     with run.time("build"):
         vlm = build(model)
         if dataset.task == "stream":
             vlm = for_streams(vlm, seed)
         vlm = build(adapt)(vlm)
         freeze_for_features(vlm, dataset)
-        objective = build(loss)
         freely = Watch(build(watch), build(context), run.folder / "watched")
     run.record(data=dataset.facts(), parameters=vlm.parameter_counts())
     if vlm.device.type == "meta":
         print_counts(vlm.parameter_counts())
-    fitted = build(trainer)(
-        vlm=vlm,
-        data=dataset,
-        loss=objective,
-        folder=run.folder,
-        seed=seed,
-        resume=resume is not None,
-        score=progress(vlm, dataset),
+    if rewards:
+        run.record(rewards=rewards.facts())
+        more |= {"rewards": rewards, "score": rewarding(vlm, dataset, objective, rewards)}
+    else:
+        more |= {"loss": objective, "score": progress(vlm, dataset)}
+    fitted = build(without_rewards(trainer))(
+        vlm=vlm, data=dataset, folder=run.folder, seed=seed, resume=resume is not None, **more
     )
     if vlm.device.type == "meta":
         return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):
         longest, before = trainer.get("max_length"), fitted.reference
         scored = score(vlm, dataset, ("val", "test"), objective, max_length=longest, watch=freely, reference=before)
+        scored = rewarded(scored, dataset, rewards)
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
+
+
+def earned(trainer: dict[str, Any], data: Any) -> Any:
+    """The rewards of a policy, tried on the data before any model is loaded; None where nothing is rewarded."""
+    if "rewards" not in trainer:
+        return None
+    rewards = build(trainer["rewards"])
+    rewards.check(data)
+    return rewards
+
+
+def without_rewards(trainer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in trainer.items() if name != "rewards"}
 
 
 def print_counts(counts: dict[str, int]) -> None:

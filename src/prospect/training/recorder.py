@@ -104,7 +104,7 @@ def forget_after(path: Path, step: int) -> float:
             continue
         if row["step"] <= step:
             kept.append(line)
-            seconds = row["seconds"]
+            seconds = row.get("seconds", 0.0)
     write_atomically(path, "".join(f"{line}\n" for line in kept))
     return seconds
 

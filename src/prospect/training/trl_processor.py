@@ -37,7 +37,7 @@ class TRLProcessor(ProcessorMixin):
         self.chat_template = None
         self.format = vlm.family.format
         self.images = vlm.images
-        self.image_id = vlm.image_token_id
+        self.image_token_id = vlm.image_token_id
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.images!r})"
@@ -68,7 +68,7 @@ class TRLProcessor(ProcessorMixin):
         inputs["attention_mask"] = [[1] * len(row) for row in rows]
         pixels = self._pixels([sample.pictures for sample in samples])
         if "image_grid_thw" in pixels:
-            inputs["mm_token_type_ids"] = [[int(token == self.image_id) for token in row.ids] for row in rows]
+            inputs["mm_token_type_ids"] = [[int(token == self.image_token_id) for token in row.ids] for row in rows]
         return inputs | pixels
 
     def __call__(
@@ -107,7 +107,7 @@ class TRLProcessor(ProcessorMixin):
         """Where a model counts positions in three coordinates it must know which tokens are a picture's."""
         if "image_grid_thw" not in pixels:
             return {}
-        return {"mm_token_type_ids": (pad(rows, 0, side)["input_ids"] == self.image_id).long()}
+        return {"mm_token_type_ids": (pad(rows, 0, side)["input_ids"] == self.image_token_id).long()}
 
     def _pixels(self, rows: Sequence[Sequence[Picture]]) -> dict[str, Tensor]:
         """Tiles by row, filled up with tiles of zeros, which SmolVLM's class drops; patches all in one."""
