@@ -26,6 +26,8 @@ def encode(
     out: str,
     dtype: Literal["float16", "float32"] = "float16",
     batch: int = 64,
+    generation: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
     seed: int = 0,
     resume: str | None = None,
 ) -> None:

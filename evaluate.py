@@ -21,6 +21,8 @@ def evaluate(
     context: dict[str, Any],
     watch: dict[str, Any],
     judge: dict[str, Any],
+    generation: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
     seed: int = 0,
     resume: str | None = None,
     run: str | None = None,
@@ -50,6 +52,7 @@ def evaluate(
     if not run or compares:
         bring(model)
 
+    from prospect.evaluation.rewarded import rewarded
     from prospect.evaluation.score import score
     from prospect.evaluation.streamed import Watch
     from prospect.models.loading import trained
@@ -66,6 +69,7 @@ def evaluate(
         freely = Watch(build(watch), build(context), record.folder / "watched")
         before = Reference(reference(build(adapt)(build(model))), beta(trainer)) if compares else None
         scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely, before)
+        scored = rewarded(scored, dataset, build(trainer["rewards"]) if "rewards" in trainer else None)
     if not record.is_main:
         return
     if asked:  # one process asks, and none waits for it

@@ -17,6 +17,8 @@ def preview(
     trainer: dict[str, Any],
     context: dict[str, Any],
     watch: dict[str, Any],
+    generation: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
     seed: int = 0,
     resume: str | None = None,
     split: str = "train",

@@ -31,7 +31,7 @@ def train(
     more = {"generation": build(generation)} if generation else {}
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
-        rewards = earned(trainer, dataset)
+        rewards = earned(trainer, generation, dataset)
         bring(model)
 
     from prospect.evaluation.rewarded import progress as rewarding
@@ -76,9 +76,13 @@ def train(
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
 
 
-def earned(trainer: dict[str, Any], data: Any) -> Any:
+def earned(trainer: dict[str, Any], generation: dict[str, Any] | None, data: Any) -> Any:
     """The rewards of a policy, tried on the data before any model is loaded; None where nothing is rewarded."""
+    from prospect.errors import UserError
+
     if "rewards" not in trainer:
+        if generation:
+            raise UserError("generation=… is for trainer=grpo: nothing is generated while this trainer trains")
         return None
     rewards = build(trainer["rewards"])
     rewards.check(data)
