@@ -1,0 +1,76 @@
+"""GRPO as a user runs it: its starting checkpoint and the policy in one command; killed, resumed, evaluated again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.commands import ROOT, environment, python, trained
+
+DATA = ["data=path_vqa_demo", "data.train=6", "data.val=2", "data.test=2"]
+BEFORE = [
+    "trainer@before=scratch",
+    "before.args.max_steps=8",
+    "before.args.warmup_steps=1",
+    "before.args.eval_steps=8",
+]
+POLICY = ["trainer=grpo", "trainer.args.max_steps=6", "trainer.args.learning_rate=1e-3", "trainer.args.save_steps=2"]
+POLICY += ["trainer.args.logging_steps=1", "trainer.args.eval_steps=3", "trainer.args.max_completion_length=12"]
+WORDS = [*DATA, *BEFORE, *POLICY]
+TIMES = {"seconds", "train/step_time"}
+
+
+def lines(folder: Path, name: str = "metrics.jsonl") -> list[dict]:
+    rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    return trained(tmp_path_factory.mktemp("whole"), *WORDS)
+
+
+def test_a_run_leaves_its_start_its_completions_and_its_rewards(whole):
+    assert json.loads((whole / "before" / "done.json").read_text())["steps"] == 8
+    assert (whole / "before" / "metrics.jsonl").is_file()
+    metrics = json.loads((whole / "metrics.json").read_text())
+    names = {"reward", "reward/format", "reward/normalised", "accuracy", "format"}
+    assert {f"{split}/{name}" for split in ("val", "test") for name in names} <= metrics.keys()
+    assert metrics["train/steps"] == 6
+    assert {row["step"] for row in lines(whole, "completions.jsonl")} == set(range(1, 7))
+    assert "val/reward" in {name for row in lines(whole) for name in row}
+    assert json.loads((whole / "run.json").read_text())["rewards"]["weights"] == {"format": 0.2, "normalised": 0.8}
+    assert "while it learnt" in (whole / "report.html").read_text()
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole, tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), *WORDS, "hydra.run.dir=run"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    run, deadline = tmp_path / "run", time.monotonic() + 200
+    while not (run / "checkpoints" / "step-2").is_dir():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = python("train.py", f"resume={run}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lines(run) == lines(whole)
+    assert lines(run, "completions.jsonl") == lines(whole, "completions.jsonl")
+    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, run))
+    assert {k: v for k, v in after.items() if k != "train/seconds"} == {
+        k: v for k, v in before.items() if k != "train/seconds"
+    }
+
+
+def test_evaluating_the_run_gives_the_numbers_of_its_end(whole, tmp_path):
+    done = python("evaluate.py", f"run={whole}", "hydra.run.dir=again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    at_the_end = json.loads((whole / "metrics.json").read_text())
+    assert again == {key: value for key, value in at_the_end.items() if key.startswith("test/")}
