@@ -67,8 +67,8 @@ def evaluate(
     record.record(data=dataset.facts(), parameters=vlm.parameter_counts(), evaluates=run)
     with record.time("evaluate"):
         freely = Watch(build(watch), build(context), record.folder / "watched")
-        before = Reference(reference(build(adapt)(build(model))), beta(trainer)) if compares else None
-        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely, before)
+        first = Reference(reference(build(adapt)(build(model))), beta(trainer)) if compares else None
+        scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely, first)
         scored = rewarded(scored, dataset, build(trainer["rewards"]) if "rewards" in trainer else None)
     if not record.is_main:
         return

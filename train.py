@@ -69,8 +69,8 @@ def train(
     if vlm.device.type == "meta":
         return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):
-        longest, before = trainer.get("max_length"), fitted.reference
-        scored = score(vlm, dataset, ("val", "test"), objective, max_length=longest, watch=freely, reference=before)
+        longest, splits = trainer.get("max_length"), ("val", "test")
+        scored = score(vlm, dataset, splits, objective, max_length=longest, watch=freely, reference=fitted.reference)
         scored = rewarded(scored, dataset, rewards)
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
