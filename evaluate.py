@@ -69,7 +69,8 @@ def evaluate(
         freely = Watch(build(watch), build(context), record.folder / "watched")
         first = Reference(reference(build(adapt)(build(model))), beta(trainer)) if compares else None
         scored = score(vlm, dataset, (split,), build(loss), batch_size, trainer.get("max_length"), freely, first)
-        scored = rewarded(scored, dataset, build(trainer["rewards"]) if "rewards" in trainer else None)
+        rewards = build(trainer["rewards"]) if "rewards" in trainer else None
+        scored = rewarded(vlm, scored, dataset, (split,), rewards)
     if not record.is_main:
         return
     if asked:  # one process asks, and none waits for it

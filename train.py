@@ -71,7 +71,7 @@ def train(
     with run.time("evaluate"):
         longest, splits = trainer.get("max_length"), ("val", "test")
         scored = score(vlm, dataset, splits, objective, max_length=longest, watch=freely, reference=fitted.reference)
-        scored = rewarded(scored, dataset, rewards)
+        scored = rewarded(vlm, scored, dataset, splits, rewards)
     if run.is_main:
         write_results(run, scored, {"train/steps": fitted.steps, "train/seconds": fitted.seconds})
 

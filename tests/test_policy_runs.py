@@ -74,3 +74,14 @@ def test_evaluating_the_run_gives_the_numbers_of_its_end(whole, tmp_path):
     again = json.loads((tmp_path / "again" / "metrics.json").read_text())
     at_the_end = json.loads((whole / "metrics.json").read_text())
     assert again == {key: value for key, value in at_the_end.items() if key.startswith("test/")}
+
+
+def test_prompts_without_answers_are_met_for_their_rewards(tmp_path):
+    """With no picture, one or two to a prompt."""
+    data = ["data=prompts_demo", "data.train=12", "data.val=3", "data.test=4"]
+    few = ["trainer.args.max_steps=2", "trainer.args.max_completion_length=8", "trainer.args.eval_steps=2"]
+    batch = ["trainer.args.per_device_train_batch_size=12", "trainer.args.num_generations=3"]
+    folder = trained(tmp_path, *data, "trainer=grpo", *few, *batch)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert {"val/reward", "test/reward", "test/reward/format"} <= metrics.keys()
+    assert len((folder / "predictions" / "test.jsonl").read_text().splitlines()) == 4

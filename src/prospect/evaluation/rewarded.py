@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from prospect.conversation.sample import Sample
+from prospect.conversation.sample import Sample, Turn
 from prospect.data.dataset import Dataset
+from prospect.evaluation.answers import answers
 from prospect.evaluation.rewards import Rewards
 from prospect.evaluation.score import score
 from prospect.evaluation.scored import Scored
@@ -17,23 +18,36 @@ from prospect.training.losses import Objective
 from prospect.training.policy_rows import asked_in, columns, prompt
 from prospect.training.trl_processor import messages
 
+LONGEST = 256  # tokens of an answer to a prompt that has no true one, where the data say nothing
 
-def rewarded(scored: dict[str, Scored], data: Dataset, rewards: Rewards | None) -> dict[str, Scored]:
+
+def rewarded(
+    vlm: VLM, scored: dict[str, Scored], data: Dataset, splits: Sequence[str], rewards: Rewards | None
+) -> dict[str, Scored]:
     """Each split with its rewards beside its other numbers; what has no rewards stays as it is."""
-    return {
-        split: each if rewards is None else _rewarded(each, data.splits[split], rewards)
-        for split, each in scored.items()
-    }
+    if rewards is None:
+        return scored
+    if data.task == "prompts":  # which have no other numbers
+        scored = {split: _answered(vlm, data, data.splits[split]) for split in splits if data.splits[split]}
+    return {split: _rewarded(each, data.splits[split], rewards) for split, each in scored.items()}
 
 
 def progress(vlm: VLM, data: Dataset, objective: Objective, rewards: Rewards) -> Callable[[], dict[str, float]]:
     """The headline numbers of the val split, for evaluation during training."""
 
     def numbers() -> dict[str, float]:
-        (scored,) = rewarded(score(vlm, data, ("val",), objective), data, rewards).values()
+        whole = {} if data.task == "prompts" else score(vlm, data, ("val",), objective)
+        (scored,) = rewarded(vlm, whole, data, ("val",), rewards).values()
         return {name: scored.metrics[name] for name in scored.headline}
 
     return numbers
+
+
+def _answered(vlm: VLM, data: Dataset, samples: Sequence[Sample], batch_size: int = 32) -> Scored:
+    open_ended = [replace(sample, turns=(*prompt(sample), Turn("assistant", ("",)))) for sample in samples]
+    texts = answers(vlm, open_ended, batch_size, data.answer_tokens or LONGEST)
+    rows = [{"id": sample.id, "text": text} for sample, text in zip(samples, texts, strict=True)]
+    return Scored({"samples": len(rows)}, (), rows)
 
 
 def _rewarded(scored: Scored, samples: Sequence[Sample], rewards: Rewards) -> Scored:
