@@ -14,6 +14,7 @@ from transformers import TrainingArguments
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.data.dataset import Dataset
 from prospect.errors import UserError
+from prospect.models.adapt import lora
 from prospect.models.sealed import model_folder
 from prospect.models.tiny import tiny
 from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
@@ -111,6 +112,17 @@ def test_muon_learns_and_moves_everything(tmp_path, picture):
     assert losses[-1] < 0.5 * losses[0]
     still = [name for name, p in vlm.model.named_parameters() if torch.equal(p, start[name])]
     assert still == []
+
+
+def test_muon_trains_an_adapter_that_is_made_of_matrices_alone(tmp_path, picture):
+    def adapted(**options):
+        return lora(tiny(**options), rank=4)
+
+    args = {"max_steps": 12, "learning_rate": 3e-3}
+    vlm, rows = fitted(tmp_path, picture, 10, 1, adapted, optimizer="muon", args=args)
+    assert rows[-1]["train/loss"] < rows[0]["train/loss"]
+    moved = [name for name, p in vlm.model.named_parameters() if "lora_B" in name and p.abs().sum() > 0]
+    assert len(moved) == sum("lora_B" in name for name, _ in vlm.model.named_parameters())
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path, picture):

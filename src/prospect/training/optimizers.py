@@ -14,10 +14,13 @@ from prospect.models.parts import part_named, part_of
 
 
 class MuonAndAdamW(torch.optim.Optimizer):
-    """Two optimizers that share one list of groups, so that one schedule drives both learning rates."""
+    """Two optimizers that share one list of groups, so that one schedule drives both learning rates.
 
-    def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW):
-        self.parts = (muon, adamw)
+    One alone where there is nothing for the other: an adapter may be made of matrices only.
+    """
+
+    def __init__(self, *parts: torch.optim.Muon | torch.optim.AdamW):
+        self.parts = parts
         super().__init__([group for part in self.parts for group in part.param_groups], {})
         self._share_groups()
 
@@ -54,12 +57,15 @@ def muon_and_adamw(
     scaled = {part: matrix_learning_rate * rate / args.learning_rate for part, rate in rates.items()}
     others = {name: p for name, p in learnt.items() if name not in matrices}
     decay = args.weight_decay
-    return MuonAndAdamW(
-        torch.optim.Muon(_groups(matrices, scaled), lr=matrix_learning_rate, weight_decay=decay),
-        torch.optim.AdamW(
-            _groups(others, rates), lr=args.learning_rate, betas=betas, eps=args.adam_epsilon, weight_decay=decay
-        ),
-    )
+    inside, beside = _groups(matrices, scaled), _groups(others, rates)
+    parts: list[torch.optim.Muon | torch.optim.AdamW] = []
+    if inside:
+        parts.append(torch.optim.Muon(inside, lr=matrix_learning_rate, weight_decay=decay))
+    if beside:
+        parts.append(
+            torch.optim.AdamW(beside, lr=args.learning_rate, betas=betas, eps=args.adam_epsilon, weight_decay=decay)
+        )
+    return MuonAndAdamW(*parts)
 
 
 def by_part(
