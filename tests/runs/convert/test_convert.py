@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 OLD = Path(__file__).parent / "old"  # the examples of NanoVLM-Lab's own guide
 NANOVLM = "model.path=lusxvr/nanoVLM-230M-8k"
 HUB = "data.path=lmms-lab/multimodal-open-r1-8k-verified"
+OWN = r"'trainer.rewards.weights={reward_functions.py\:FUNCTION:1.0}'"
 DRAWN = "data.val_share=0.2 data.test_share=0"
 LINES = {
     "sft_least": f"""model=nanovlm data=chats {NANOVLM} data.path=your_dataset {DRAWN} hydra.run.dir=./sft_output
@@ -43,17 +44,17 @@ LINES = {
         trainer.args.bf16=true trainer.args.eval_strategy=steps trainer.args.eval_steps=500""",
     "dpo_least": f"""model=nanovlm data=preferences trainer=dpo {NANOVLM} data.path=your_dataset {DRAWN}
         hydra.run.dir=./dpo_output trainer.args.num_train_epochs=1 trainer.args.per_device_train_batch_size=4
-        trainer.args.learning_rate=1e-5 trainer.args.beta=0.1 trainer.args.loss_type=sigmoid""",
+        trainer.args.learning_rate=1e-5 trainer.args.beta=0.1 'trainer.args.loss_type=[sigmoid]'""",
     "dpo": f"""model=nanovlm data=preferences trainer=dpo {NANOVLM} data.path=HuggingFaceH4/rlaif-v_formatted
         data.split=train {DRAWN} hydra.run.dir=./dpo_output trainer.args.num_train_epochs=2
         trainer.args.per_device_train_batch_size=4 trainer.args.learning_rate=1e-5 trainer.args.bf16=true
-        trainer.args.beta=0.1 trainer.args.loss_type=sigmoid""",
-    "grpo_least": f"""model=nanovlm data=prompts trainer=grpo {NANOVLM} data.path=your_dataset {DRAWN}
+        trainer.args.beta=0.1 'trainer.args.loss_type=[sigmoid]'""",
+    "grpo_least": f"""model=nanovlm data=prompts trainer=grpo {NANOVLM} data.path=your_dataset {DRAWN} {OWN}
         hydra.run.dir=./grpo_output trainer.args.num_train_epochs=1 trainer.args.per_device_train_batch_size=1
         trainer.args.learning_rate=5e-6 trainer.args.num_generations=4 trainer.args.max_completion_length=256
-        trainer.args.loss_type=grpo trainer.args.beta=0.1""",
+        trainer.args.loss_type=grpo trainer.args.beta=0.1 trainer.args.generation_batch_size=4""",
     "grpo": f"""model=nanovlm data=prompts trainer=grpo adapt=lora {NANOVLM} {HUB} "data.split='train[:5%]'" {DRAWN}
-        hydra.run.dir=./grpo_output trainer.args.num_train_epochs=1 trainer.args.per_device_train_batch_size=1
+        {OWN} hydra.run.dir=./grpo_output trainer.args.num_train_epochs=1 trainer.args.per_device_train_batch_size=1
         trainer.args.gradient_accumulation_steps=4 trainer.args.learning_rate=5e-6 trainer.args.bf16=true
         trainer.args.num_generations=4 trainer.args.max_completion_length=256 trainer.args.loss_type=grpo
         trainer.args.beta=0.1""",
@@ -73,7 +74,7 @@ def test_examples(name):
     assert str(converted(read(OLD / f"{name}.yaml"), OLD)) == "python train.py " + " ".join(LINES[name].split())
 
 
-@pytest.mark.parametrize("name", [name for name in LINES if name.startswith("sft")])
+@pytest.mark.parametrize("name", LINES)
 def test_examples_are_taken_by_the_check_as_they_come_out_of_a_shell(name):
     """Of the model's own keys its own tests know: here the tiny one takes its place."""
     from train import train
@@ -161,6 +162,18 @@ def test_own_preprocessing(tmp_path):
     (tmp_path / "own.py").write_text("def grey(row): ...\ndef other(row): ...\n")
     line = of(old, folder=tmp_path)
     assert "dataset.preprocessing_fn: own.py has grey, other: name the one to use" in line.notes
+
+
+def test_own_rewards(tmp_path):
+    old = {"dataset": {"reward_functions_fn": "own.py"}}
+    key, line = "trainer.rewards.weights", of(old, "grpo", tmp_path)
+    assert line.words[key] == r"{own.py\:FUNCTION:1.0}"
+    assert "there is no file own.py here" in line.notes[-1]
+    (tmp_path / "own.py").write_text("def right(prompts, completions, **more): ...\ndef short(completions): ...\n")
+    line = of(old, "grpo", tmp_path)
+    assert line.words[key] == rf"{{{tmp_path}/own.py\:right:1.0,{tmp_path}/own.py\:short:1.0}}"
+    assert "own.py has right, short: leave out what is no reward" in line.notes[-1]
+    assert "has no meaning with training_type: sft" in of(old, "sft", tmp_path).notes[-1]
 
 
 def test_sections_that_are_not_known():

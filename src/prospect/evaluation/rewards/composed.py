@@ -22,6 +22,7 @@ from prospect.own import is_own
 BY_ANSWER: dict[str, Function] = {f.__name__: f for f in (exact, normalised, token_f1, number, choice)}
 BY_FORM = ("format", "length")
 JUDGE = "judge"
+USUAL = {"format": 0.2, "normalised": 0.8}
 COUNTED = ("judged", "failed", "lost_groups")
 
 
@@ -66,9 +67,13 @@ class Rewards:
 
 
 def rewards(
-    weights: dict[str, float], answer_format: AnswerFormat = "think", longest: int = 500, judge: Asking | None = None
+    weights: dict[str, float] | None = None,
+    answer_format: AnswerFormat = "think",
+    longest: int = 500,
+    judge: Asking | None = None,
 ) -> Rewards:
-    """`weights`: by the name of a reward or by FILE.py:FUNCTION; 0 is only recorded."""
+    """`weights`: by the name of a reward or by FILE.py:FUNCTION; 0 is only recorded. None: the form and the answer."""
+    weights = USUAL if weights is None else weights
     if longest < 1:
         raise UserError(f"trainer.rewards.longest={longest} must be at least 1")
     known: dict[str, Function] = {name: partial(f, answer_format=answer_format) for name, f in BY_ANSWER.items()}

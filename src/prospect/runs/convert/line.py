@@ -39,11 +39,15 @@ def spelt(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(spelt, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{spelt(each)}' for key, each in value.items())}}}"
+        return f"{{{','.join(f'{_key(key)}:{spelt(each)}' for key, each in value.items())}}}"
     text = str(value)
     if re.fullmatch(PLAIN, text) and text.casefold() not in WORDS:
         return text
     return "'" + text.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+
+
+def _key(name: Any) -> str:
+    return re.sub(r"([^\w./+-])", r"\\\1", str(name))
 
 
 def quoted(word: str) -> str:

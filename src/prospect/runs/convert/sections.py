@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,8 @@ def _dataset(section: Section, line: Line, kind: str, folder: Path) -> None:
         line.put("data.test_share", 0)
     if script := section.get("preprocessing_fn"):
         _mapped(script, line, folder)
-    if rewards := section.get("reward_functions_fn"):
-        line.say(
-            "dataset.reward_functions_fn",
-            f"{rewards} is not taken over: name its functions as rewards of trainer={kind}",
-        )
+    if script := section.get("reward_functions_fn"):
+        _rewarded(script, line, folder, kind)
     if "dataset_format" in section:
         line.say("dataset.dataset_format", "has no meaning any more: the shape of the rows is recognised")
     known = ("train_data_path", "train_split", "eval_data_path", "eval_split", "preprocessing_fn")
@@ -170,21 +168,63 @@ def _dataset(section: Section, line: Line, kind: str, folder: Path) -> None:
 
 def _mapped(script: str, line: Line, folder: Path) -> None:
     """The old key named a file; which of its functions is meant must be said where there are several."""
+    path, names = _functions(script, folder)
+    line.put("data.map", f"{path}:{names[0] if len(names) == 1 else 'FUNCTION'}")
+    if path == script:
+        line.say("dataset.preprocessing_fn", f"there is no file {script} here: put its path, and its function's name")
+    elif len(names) != 1:
+        line.say("dataset.preprocessing_fn", f"{script} has {', '.join(names) or 'no function'}: name the one to use")
+
+
+def _rewarded(script: str, line: Line, folder: Path, kind: str) -> None:
+    """Every function of the old file is a reward, of weight 1 as it was."""
+    if kind != "grpo":
+        line.say("dataset.reward_functions_fn", f"has no meaning with training_type: {kind}")
+        return
+    path, names = _functions(script, folder)
+    line.put("trainer.rewards.weights", {f"{path}:{name}": 1.0 for name in names or ["FUNCTION"]})
+    if path == script:
+        line.say("dataset.reward_functions_fn", f"there is no file {script} here: put its path, and its functions")
+    elif len(names) != 1:
+        told = f"{script} has {', '.join(names) or 'no function'}: leave out what is no reward"
+        line.say("dataset.reward_functions_fn", told)
+
+
+def _functions(script: str, folder: Path) -> tuple[str, list[str]]:
+    """Where a Python file lies, and what it defines for others; its bare name and nothing where it is not found."""
     path = next((place for place in (folder / script, Path(script)) if place.is_file()), None)
     if path is None:
-        line.put("data.map", f"{script}:FUNCTION")
-        line.say("dataset.preprocessing_fn", f"there is no file {script} here: put its path, and its function's name")
-        return
+        return script, []
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
-    line.put("data.map", f"{path}:{names[0] if len(names) == 1 else 'FUNCTION'}")
-    if len(names) != 1:
-        line.say("dataset.preprocessing_fn", f"{script} has {', '.join(names) or 'no function'}: name the one to use")
+    nodes = (node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    return str(path), [name for name in nodes if not name.startswith("_")]
 
 
 def _trl(section: Section, line: Line, kind: str) -> None:
     for key, value in section.items():
-        line.put(f"trainer.args.{TRL[kind].get(key, key)}", value)
+        name = TRL[kind].get(key, key)
+        is_one_of_several = kind == "dpo" and name == "loss_type" and isinstance(value, str)
+        line.put(f"trainer.args.{name}", [value] if is_one_of_several else value)
+    if kind == "grpo":
+        _groups(line)
+
+
+def _groups(line: Line) -> None:
+    """TRL draws a whole number of groups at a time; a batch that is smaller is learnt from in several steps."""
+    batch, steps, group = (
+        int(line.words.get(f"trainer.args.{name}", usual))
+        for name, usual in (
+            ("per_device_train_batch_size", 8),
+            ("gradient_accumulation_steps", 1),
+            ("num_generations", 8),
+        )
+    )
+    if batch * steps % group:
+        line.put("trainer.args.generation_batch_size", math.lcm(batch * steps, group))
+        told = (
+            f"{batch * steps} completions at a time hold no whole group of {group}: drawn together, learnt one by one"
+        )
+        line.say("grpo.num_generations", told)
 
 
 def _save(section: Section, line: Line) -> None:
