@@ -34,7 +34,8 @@ def small(line: str) -> list[str]:
     """What makes a command quick, but for what it says itself."""
     if "resume=" in line or "run=RUN" in line or "device=meta" in line or "encode" in line:
         return [word for word in CLIPS if "encode" in line and word.startswith("data.")]
-    asked = PICTURES if "element" in line else USERS if "users" in line else CLIPS
+    drawn = re.search("element|chats|preferences|path_vqa", line)
+    asked = PICTURES if drawn else USERS if "users" in line else CLIPS
     asked = [*asked, *(["hydra.sweep.dir=sweep"] if " -m " in line else [])]
     return [word for word in asked if word.partition("=")[0] not in line]
 
