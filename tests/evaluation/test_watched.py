@@ -27,7 +27,7 @@ def drawn(items: list[Item]) -> TeacherForced:
     """A model of chance, with the frames of a clip in order and the clips in any."""
     random, decided = np.random.default_rng(0), Decided()
     for index in random.permutation(len(items)):
-        sample, encoded, _ = items[index]
+        sample, encoded = items[index].sample, items[index].encoded
         decided.samples.extend([sample.id] * len(encoded.points))
         decided.kinds.extend(decision.kinds for decision in encoded.decisions.values())
         decided.labels = np.concatenate([decided.labels, encoded.right])

@@ -176,3 +176,4 @@ if __name__ == "__main__":
     shard_on_the_cpu()
     {"train": train, "others": others, "rounded": rounded, "words": words}[sys.argv[1]](Path(sys.argv[2]))
     faulthandler.cancel_dump_traceback_later()
+    torch.distributed.destroy_process_group()  # gloo's threads, on a busy machine, outlive what waits for the end

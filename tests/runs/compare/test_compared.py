@@ -12,6 +12,7 @@ from prospect.errors import UserError
 from prospect.runs.compare.compared import compared
 from prospect.runs.compare.find import folders as found
 from prospect.runs.compare.index import index
+from prospect.runs.compare.metrics import chosen
 
 WEIGHTS = [{"loss.weight": weight} for weight in (1.0, 0.5, 2.0)]
 
@@ -102,6 +103,15 @@ def test_a_loss_is_better_when_it_is_lower(folders):
     of = comparison(folders.root, metric=["val/loss"])
     assert of.best.name == "sweep/0"
     assert of.groups[0].name == "weight=1.0"
+
+
+def test_a_pattern_is_all_that_match_it_in_order(folders):
+    folders.write("a", metrics={f"test/user/{user}/{name}": 0.5 for user in (10, 2) for name in ("exact", "loss")})
+    entries = index(found([str(folders.root)]))
+    asked = ["test/user/*/exact", "test/user/2/*"]
+    assert chosen(entries, asked) == ["test/user/2/exact", "test/user/10/exact", "test/user/2/loss"]
+    with pytest.raises(UserError, match=r"metric=tset/\*: no run has such a metric"):
+        chosen(entries, ["tset/*"])
 
 
 def test_headlines_are_shown_of_test_else_of_val(folders):

@@ -22,7 +22,8 @@ FILES = ("json", "csv", "md", "html")
 EPILOG = """\
 words:
   by=KEY[,KEY…]         group by these settings only; otherwise by all that differ
-  metric=NAME[,NAME…]   metrics to show, the first one orders and decides; otherwise the headlines
+  metric=NAME[,NAME…]   metrics to show, or patterns such as 'test/user/*/exact'; the first one orders and decides;
+                        otherwise the headlines
   baseline=NAME         a group, by its name or as KEY=VALUE; otherwise the one of the most seeds
   pairs=seeds|samples   what tests are paired over; otherwise seeds, or samples (videos, users, pictures) where under 3
                         seeds are common

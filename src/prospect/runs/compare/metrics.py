@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from prospect.errors import UserError
 from prospect.runs.compare.comparison import Entry
@@ -23,13 +24,23 @@ LESS = {  # parts of names that are better when lower
 
 
 def chosen(entries: Sequence[Entry], asked: Sequence[str] = ()) -> list[str]:
-    """Those asked for, by their whole names; else the headlines that the runs have, of test, or of val where no run
-    has a test."""
+    """Those asked for, by whole names or by patterns such as test/user/*/exact; else the headlines that the runs have,
+    of test, or of val where no run has a test."""
     known = dict.fromkeys(metric for entry in entries for metric in entry.metrics)
     if asked:
-        return [named(name, list(known), "metric=") for name in asked]
+        return list(dict.fromkeys(name for each in asked for name in _matching(each, list(known))))
     splits = [next((s for s in ("test", "val") if f"{s}/{name}" in known), None) for name in HEADLINES]
     return [f"{split}/{name}" for split, name in zip(splits, HEADLINES, strict=True) if split]
+
+
+def _matching(asked: str, known: Sequence[str]) -> list[str]:
+    """Of a pattern all that match it, user 2 before user 10."""
+    found = [name for name in known if "*" in asked and fnmatchcase(name, asked)]
+    return sorted(found, key=_natural) or [named(asked, known, "metric=")]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def named(name: str, known: Sequence[str], where: str) -> str:
