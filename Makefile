@@ -21,10 +21,10 @@ train: $(STAMP)  ## train the embedded default: tiny model, drawn pictures, no n
 	$(BIN)/python train.py
 
 test: $(STAMP)  ## the test suite, without the slow tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(STAMP)  ## every test, slow ones too
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -101,6 +101,7 @@ def test_without_val_training_says_what_to_set_and_then_thresholds_are_one_half(
     assert "val has no samples: thresholds of decisions are one half" in said
 
 
+@pytest.mark.slow
 def test_without_any_split_to_score_training_still_ends(clips, tmp_path):
     clips.splits |= {"val": [], "test": []}
     metrics, folder, said = trained(clips, UNSEEN)
@@ -127,6 +128,7 @@ def test_a_video_without_references_has_defined_numbers(clips):
     assert "NaN<" not in page
 
 
+@pytest.mark.slow
 def test_pictures_without_val_and_test(tmp_path):
     words = ["data=element_demo", "data.train=10", "data.val=0", "data.test=0", *SHORT[:2], UNSEEN]
     done = python("train.py", *words, "hydra.run.dir=run", cwd=tmp_path)

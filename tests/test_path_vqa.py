@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.commands import python, trained
 
 SHORT = [f"trainer.args.{key}=2" for key in ("max_steps", "eval_steps", "save_steps")]
@@ -26,6 +27,7 @@ def test_the_twin_trains_and_is_scored_against_every_right_answer(tmp_path):
     assert any("val/accuracy" in line for line in logged)
 
 
+@pytest.mark.slow
 def test_zero_shot_in_plain_words(tmp_path):
     options = [
         "model=tiny",

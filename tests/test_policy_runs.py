@@ -76,6 +76,7 @@ def test_evaluating_the_run_gives_the_numbers_of_its_end(whole, tmp_path):
     assert again == {key: value for key, value in at_the_end.items() if key.startswith("test/")}
 
 
+@pytest.mark.slow
 def test_prompts_without_answers_are_met_for_their_rewards(tmp_path):
     """With no picture, one or two to a prompt."""
     data = ["data=prompts_demo", "data.train=12", "data.val=3", "data.test=4"]

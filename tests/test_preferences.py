@@ -49,7 +49,7 @@ def test_what_a_run_leaves(whole):
         assert told in page
 
 
-@pytest.mark.parametrize("mode", ["whole", "lora"])
+@pytest.mark.parametrize("mode", ["whole", pytest.param("lora", marks=pytest.mark.slow)])
 def test_evaluating_the_run_gives_the_numbers_of_its_end(mode, request, tmp_path):
     """So the start of the run, built again, is the reference that it was trained against."""
     run = request.getfixturevalue(mode)
@@ -61,6 +61,7 @@ def test_evaluating_the_run_gives_the_numbers_of_its_end(mode, request, tmp_path
     assert files(run) == before
 
 
+@pytest.mark.slow
 def test_zero_shot_there_is_nothing_to_measure_against(tmp_path):
     words = ["model=tiny", "data=preferences_demo", "data.train=2", "data.val=0", "data.test=12", "hydra.run.dir=zero"]
     done = python("evaluate.py", *words, cwd=tmp_path)
@@ -79,6 +80,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(whole, tmp_path):
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
+@pytest.mark.slow
 def test_a_killed_adapter_resumes_to_the_same_numbers(lora, tmp_path):
     assert killed(tmp_path, signal.SIGKILL, 6, *LORA).returncode == -signal.SIGKILL
     done = python("train.py", "resume=run", cwd=tmp_path)

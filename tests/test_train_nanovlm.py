@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.commands import python, trained
 from tests.models.nanovlms import SMALL, checkpoint, words
 
@@ -29,6 +30,7 @@ def test_afresh_it_trains_and_goes_out_in_its_own_layout(tmp_path):
     assert nanovlm(str(back), sizes=SMALL, device="cpu").images.size == 128
 
 
+@pytest.mark.slow
 def test_its_own_layout_trains_with_an_adapter_and_is_scored_again(tmp_path):
     checkpoint(tmp_path / "own")
     asked = ["model=nanovlm", f"model.path={tmp_path / 'own'}", f"model.tokenizer={words(tmp_path)}", "adapt=lora"]
