@@ -38,8 +38,8 @@ def test_every_machine_draws_the_same(data, tmp_path):
     """A changed figure means a changed generator: raise GENERATOR, or old caches would be taken for new data."""
     assert data.fingerprint == path_vqa_demo(folder=str(tmp_path / "again"), **SMALL).fingerprint
     pixels = b"".join(sample.pictures[0].open().tobytes() for sample in data.splits["train"])
-    assert hashlib.sha256(pixels).hexdigest()[:16] == "863c5835c0572ab6"
-    assert data.fingerprint[:16] == "b406b75a5d8ca1cf"
+    assert hashlib.sha256(pixels).hexdigest()[:16] == "74f33044219b2460"
+    assert data.fingerprint[:16] == "688dd448dd330614"
 
 
 def test_two_colours_are_two_right_answers(data):
@@ -50,7 +50,7 @@ def test_two_colours_are_two_right_answers(data):
 
 def test_answers_are_single_tokens_of_a_tiny_model(data):
     tokenizer = small_tokenizer()
-    said = {*CELLS, *STAINS, *NUMBERS, *SIDES, "yes", "no"}
+    said = {*CELLS, *STAINS, *NUMBERS.values(), *SIDES, "yes", "no"}
     assert {each["answer"] for each in columns(data)} <= said
     assert [word for word in said if len(tokenizer(f">{word}<").input_ids) != 3] == []
     assert max(len(tokenizer(sample.turns[0].text).input_ids) for sample in data.splits["train"]) < 32
@@ -95,7 +95,7 @@ def test_slides_have_all_there_is():
     slides = [slide(Random(n)) for n in range(2000)]
     for values, kinds in (
         ([s.stain for s in slides], 4),
-        ([s.count for s in slides], 4),
+        ([s.count for s in slides], 3),
         ([s.vessel for s in slides], 5),
     ):
         counts = Counter(values)

@@ -1,7 +1,7 @@
 """A built-in twin of Path-VQA: drawn slides and questions about them, written as JSON beside a folder of pictures.
 
 What is asked can be told from the slide and not from the question: whoever does not look is right about one time in
-two where the answer is yes or no, and one in four elsewhere.
+two where the answer is yes or no, and one in three or four elsewhere.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from prospect.data.path_vqa_pictures import Slide, drawn, slide
 from prospect.data.png import indexed_png
 from prospect.errors import UserError
 
-GENERATOR = 1  # raise it with every change of what is drawn or written: old caches are then left alone
+GENERATOR = 2  # raise it with every change of what is drawn or written: old caches are then left alone
 INSTRUCTIONS = {"think": "First the reason, then the answer.", "plain": ""}  # words that a tiny model has
-THOUGHT = "look at the picture"
+THOUGHT = "look"
 TOKENS = 64  # twice what a true answer takes
 
 

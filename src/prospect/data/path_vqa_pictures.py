@@ -20,8 +20,6 @@ CELLS = {
     "yellow": Tone("yellow", (52, 60), (75, 95), (92, 100)),
     "green": Tone("green", (115, 140), (70, 95), (48, 65)),
     "blue": Tone("blue", (218, 235), (75, 95), (75, 95)),
-    "purple": Tone("purple", (278, 292), (60, 85), (48, 62)),
-    "black": Tone("black", (0, 360), (0, 20), (4, 12)),
 }
 STAINS = {  # halfway between black and white, as a tiny model takes that for nothing at all
     "pink": Tone("pink", (335, 348), (30, 42), (66, 76)),
@@ -29,13 +27,15 @@ STAINS = {  # halfway between black and white, as a tiny model takes that for no
     "cyan": Tone("cyan", (176, 190), (32, 46), (62, 72)),
     "grey": Tone("grey", (0, 360), (0, 5), (46, 56)),
 }
-NUMBERS = ("one", "two", "three", "four")
+NUMBERS = {1: "one", 2: "two", 4: "four"}  # of cells, which divide
 SIDES = ("left", "right", "top", "bottom")
-MIDDLES = ((24, 24), (40, 24), (24, 40), (40, 40))  # (x, y): cells have places, which no vessel reaches
+MIDDLES = ((21, 21), (43, 21), (21, 43), (43, 43))  # (x, y): cells have places, which no vessel reaches
 VESSEL = Tone("vessel", (345, 360), (75, 95), (28, 42))
-WALL, LUMEN = 15, 4  # how far a vessel reaches from the edge, and how wide it is open along its middle
+WALL, LUMEN = 9, 2  # how far a vessel reaches from the edge, and how wide it is open along its middle
 NUCLEUS = Tone("nucleus", (0, 360), (0, 6), (94, 100))
-CORE = 4  # half a nucleus
+MEMBRANE = Tone("membrane", (0, 360), (0, 20), (4, 12))  # of every cell: darkness alone tells how many there are
+RIM = 2  # its thickness
+CORE = 6  # half a nucleus
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Slide:
 
     @property
     def count(self) -> str:
-        return NUMBERS[len(self.cells) - 1]
+        return NUMBERS[len(self.cells)]
 
 
 def slide(rng: Random) -> Slide:
     """Every stain, number and side is as likely as every other; vessels and nuclei are on one slide of two."""
-    places = rng.sample(range(len(MIDDLES)), 1 + rng.randrange(len(MIDDLES)))
+    places = rng.sample(range(len(MIDDLES)), rng.choice(list(NUMBERS)))
     colours = rng.sample(list(CELLS), 2 if len(places) > 1 and rng.random() < 0.5 else 1)
     cells = {place: colours[number % len(colours)] for number, place in enumerate(places)}
     return Slide(rng.choice(list(STAINS)), cells, rng.random() < 0.5, rng.choice(SIDES) if rng.random() < 0.5 else None)
@@ -95,11 +95,11 @@ def _vessel(canvas: np.ndarray, side: str, rng: Random) -> None:
 
 
 def _cell(canvas: np.ndarray, place: int, colour: Colour, nucleus: Colour | None, rng: Random) -> None:
-    """An ellipse near the middle of its quarter, with a darker rim."""
-    (x, y), (wide, tall) = MIDDLES[place], (rng.randint(7, 8) for _ in range(2))
+    """An ellipse near the middle of its quarter, with a dark membrane."""
+    (x, y), (wide, tall) = MIDDLES[place], (rng.randint(10, 11) for _ in range(2))
     x, y = x + rng.randint(-1, 1), y + rng.randint(-1, 1)
-    canvas[_ellipse(len(canvas), x, y, wide, tall)] = [each * 3 // 5 for each in colour]
-    canvas[_ellipse(len(canvas), x, y, wide - 1, tall - 1)] = colour
+    canvas[_ellipse(len(canvas), x, y, wide, tall)] = MEMBRANE.colour(rng)
+    canvas[_ellipse(len(canvas), x, y, wide - RIM, tall - RIM)] = colour
     if nucleus:
         canvas[_ellipse(len(canvas), x, y, CORE, CORE)] = nucleus
 

@@ -19,7 +19,7 @@ from prospect.data.png import indexed_png
 from prospect.data.prompts import prompts
 from prospect.errors import UserError
 
-GENERATOR = 1  # raise it with every change of what is drawn or written: old caches are then left alone
+GENERATOR = 2  # raise it with every change of what is drawn or written: old caches are then left alone
 PLACES = ("first", "second", "third")
 WORDS = 5  # of a prompt without pictures: so many that hardly any stands there twice
 KINDS = {"one": 1, "two": 2, "words": 0}  # pictures of each kind of prompt
