@@ -26,11 +26,13 @@ def train(
 ) -> None:
     from prospect.models.hub import bring
     from prospect.models.machine import check_machine
+    from prospect.training.suited import suited
 
     check_machine(adapt)
     more = {"generation": build(generation)} if generation else {}
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
+        suited(trainer["_target_"].rpartition(".")[2], dataset)
         rewards = earned(trainer, generation, dataset)
         bring(model)
 
@@ -66,6 +68,8 @@ def train(
     fitted = build(without_rewards(trainer))(
         vlm=vlm, data=dataset, folder=run.folder, seed=seed, resume=resume is not None, **more
     )
+    if rewards and (judged := rewards.counts()):
+        run.record(judged=judged)
     if vlm.device.type == "meta":
         return print("device=meta: checked and counted, nothing trained")
     with run.time("evaluate"):

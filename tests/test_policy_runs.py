@@ -21,7 +21,8 @@ BEFORE = [
 ]
 POLICY = ["trainer=grpo", "trainer.args.max_steps=6", "trainer.args.learning_rate=1e-3", "trainer.args.save_steps=2"]
 POLICY += ["trainer.args.logging_steps=1", "trainer.args.eval_steps=3", "trainer.args.max_completion_length=12"]
-WORDS = [*DATA, *BEFORE, *POLICY]
+JUDGE = ["trainer.rewards.weights={format: 0.2, normalised: 0.7, judge: 0.1}", "trainer.rewards.judge.offline=true"]
+WORDS = [*DATA, *BEFORE, *POLICY, *JUDGE]
 TIMES = {"seconds", "train/step_time"}
 
 
@@ -39,12 +40,15 @@ def test_a_run_leaves_its_start_its_completions_and_its_rewards(whole):
     assert json.loads((whole / "before" / "done.json").read_text())["steps"] == 8
     assert (whole / "before" / "metrics.jsonl").is_file()
     metrics = json.loads((whole / "metrics.json").read_text())
-    names = {"reward", "reward/format", "reward/normalised", "accuracy", "format"}
+    names = {"reward", "reward/format", "reward/normalised", "reward/judge", "accuracy", "format"}
     assert {f"{split}/{name}" for split in ("val", "test") for name in names} <= metrics.keys()
     assert metrics["train/steps"] == 6
     assert {row["step"] for row in lines(whole, "completions.jsonl")} == set(range(1, 7))
     assert "val/reward" in {name for row in lines(whole) for name in row}
-    assert json.loads((whole / "run.json").read_text())["rewards"]["weights"] == {"format": 0.2, "normalised": 0.8}
+    told = json.loads((whole / "run.json").read_text())
+    assert told["rewards"]["weights"] == {"format": 0.2, "normalised": 0.7, "judge": 0.1}
+    val = len((whole / "predictions" / "val.jsonl").read_text().splitlines())
+    assert told["judged"] == {"judged": 6 * 8 + 2 * val, "failed": 0, "lost_groups": 0}  # six steps, two evaluations
     assert "while it learnt" in (whole / "report.html").read_text()
 
 

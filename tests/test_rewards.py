@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.commands import ROOT, python
+from tests.commands import python
 
-pytestmark = pytest.mark.skipif(
-    not all((ROOT / "conf" / name).is_file() for name in ("trainer/grpo.yaml", "data/path_vqa_demo.yaml")),
-    reason="trainer=grpo and data=path_vqa_demo come with the next room",
-)
 GRPO = ("train.py", "model=tiny", "data=path_vqa_demo", "trainer=grpo", "hydra.run.dir=run")
 BROKEN = {
     "def scored(prompts, completions, **columns): return []": "mine.py has no function score; it has scored",

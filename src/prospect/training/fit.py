@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from prospect.conversation.sample import Sample
 from prospect.data.dataset import Dataset
-from prospect.errors import Stopped, UserError
+from prospect.errors import Stopped
 from prospect.models.vlm import VLM
 from prospect.training import checkpoints, sharding
 from prospect.training.arguments import arguments
@@ -30,6 +30,7 @@ from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Phase, Schedule, Sizes
 from prospect.training.stored import feature_stores, learnt_tower
+from prospect.training.suited import suited
 from prospect.training.supervised import Score, SupervisedTrainer
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,13 @@ def supervised(
     patience: int | None = None,
     stop_on_nan: bool = True,
 ) -> Fit:
+    suited("supervised", data)
+
     def encoded(name: str, samples: list[Sample]) -> list[Item]:
         return encoded_split(vlm, samples, f"{data.name}/{name}", max_length, data.overlap)
 
     train, val = encoded("train", data.splits["train"]), encoded("val", data.splits["val"])
     warmup = [encoded(phase.name, phase.samples) for phase in data.warmup]
-    if not train:
-        raise UserError(f"{data.name}: the training split is empty")
     assert not (feature_stores(data) and learnt_tower(vlm)), "freeze_for_features comes first"
     rates = rates_of(vlm.model, learning_rates or {})
     own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", **single(vlm), **sharding.layers(args, vlm)}

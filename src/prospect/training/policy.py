@@ -28,6 +28,7 @@ from prospect.training.policy_trainer import PolicyTrainer, Reward
 from prospect.training.precision import MIXED, single
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
+from prospect.training.suited import suited
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,7 @@ def grpo(
     max_prompt_length: int | None = None,
 ) -> Fit:
     """`generation`: arguments of GRPOConfig, of conf/generation. `score`: the numbers of an evaluation of val."""
-    if data.task not in ("questions", "prompts"):
-        raise UserError(f"trainer=grpo learns from questions or prompts (data=path_vqa, data=prompts), not {data.name}")
-    if not data.splits["train"]:
-        raise UserError(f"{data.name}: the training split is empty")
+    suited("grpo", data)
     settings = _settings(args, vlm, data, rewards, folder, seed, dict(generation or {}), score is not None)
     for name in ("train", "val"):
         lengths = policy_rows.check(

@@ -73,6 +73,9 @@ class PolicyTrainer(GRPOTrainer):
         reference.requires_grad_(False)
         return self.accelerator.prepare_model(reference, evaluation_mode=True)
 
+    def _send_telemetry(self) -> None:
+        """Nobody is told of a run."""
+
     # --- pictures: as many as each row has, or none -------------------------------------------------------------------
 
     def _get_per_token_logps_and_entropies(

@@ -31,6 +31,7 @@ from prospect.training.preferred import Reference, encoded_pairs
 from prospect.training.processes import leave_at_exit
 from prospect.training.recorder import Recorder, StopOnSignal
 from prospect.training.schedule import Phase, Schedule, Sizes
+from prospect.training.suited import suited
 from prospect.training.supervised import Score
 
 log = logging.getLogger(__name__)
@@ -65,15 +66,14 @@ def dpo(
     stop_on_nan: bool = True,
 ) -> Fit:
     """`loss` and `score` are for supervised training: the loss is TRL's, and val is scored by what is preferred."""
-    _check(data, args)
+    suited("dpo", data)
+    _check(args)
 
     def encoded(name: str) -> list[Item]:
         samples: list[Sample] = data.splits[name]
         return encoded_pairs(vlm, samples, f"{data.name}/{name}", max_length)
 
     train, val = encoded("train"), encoded("val")
-    if not train:
-        raise UserError(f"{data.name}: the training split is empty")
     rates = rates_of(vlm.model, learning_rates or {})
     own = {"seed": seed, "use_cpu": vlm.device.type != "cuda", "max_length": None, **single(vlm), **_ranks(train)}
     settings = _arguments(args, folder, own, len(train), bool(val))
@@ -112,12 +112,7 @@ def dpo(
     return Fit(trainer.state.global_step, recorder.seconds, before)
 
 
-def _check(data: Dataset, args: Callable[..., DPOConfig]) -> None:
-    if data.task != "preferences":
-        raise UserError(
-            f"trainer=dpo learns from pairs of answers, and {data.name} has none: take data=preferences, or another "
-            "trainer"
-        )
+def _check(args: Callable[..., DPOConfig]) -> None:
     given = args.keywords if isinstance(args, functools.partial) else {}
     for name, why in REFUSED.items():
         if given.get(name):

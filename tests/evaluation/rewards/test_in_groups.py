@@ -92,7 +92,7 @@ def test_what_failed_moves_nobody_else(whole, tmp_path, failing):
     assert found == pytest.approx(expected, abs=1e-3)
     assert moved
     assert logged["judge/failed"] == len(failing) / 8
-    assert logged["judge/lost_groups"] == of.counts()["judge/lost_groups"] == (len(failing) == GROUP)
+    assert logged["judge/lost_groups"] == of.counts()["lost_groups"] == (len(failing) == GROUP)
     assert logged["reward"] == pytest.approx(sum(t for t in total if t is not None) / (8 - len(failing)), abs=1e-5)
     json.dumps(logged, allow_nan=False)
 
@@ -104,7 +104,7 @@ def test_a_batch_of_which_nothing_is_left_teaches_nothing(tmp_path):
     assert found == [0.0] * 8
     assert not moved
     assert logged["reward"] is None
-    assert logged["judge/lost_groups"] == of.counts()["judge/lost_groups"] == 2
+    assert logged["judge/lost_groups"] == of.counts()["lost_groups"] == 2
 
 
 def test_trl_alone_would_take_a_failure_for_the_lowest_score(whole, tmp_path):

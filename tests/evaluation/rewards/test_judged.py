@@ -98,7 +98,7 @@ def test_a_server_that_fails_stalls_and_lies(endpoint, online, tmp_path, caplog)
     of = online(at_once=1, timeout=0.3)
     texts = [tagged(str(n)) for n in range(2 * len(FAILURES))]
     assert scored(of, texts) == [None, 0.8] * len(FAILURES)
-    assert of.counts() == {"judge/judged": 15, "judge/failed": 15, "judge/lost_groups": 0}
+    assert of.counts() == {"judged": 15, "failed": 15, "lost_groups": 0}
     assert len(endpoint.asked) == 30
     endpoint.plan.clear()
     endpoint.plan.append(good)
@@ -218,7 +218,7 @@ def test_a_failure_of_the_moment_is_only_said(endpoint, online, caplog):
     of.check(questions())
     assert "the judge gave no verdict when asked to try: status 500" in caplog.text
     assert KEY not in caplog.text
-    assert of.counts() == {"judge/judged": 0, "judge/failed": 0, "judge/lost_groups": 0}
+    assert of.counts() == {"judged": 0, "failed": 0, "lost_groups": 0}
 
 
 def test_unreadable_gold_is_told_before_training(endpoint, online):
@@ -250,7 +250,7 @@ def test_the_rule():
     of = rewards({"judge": 1.0}, judge=Asking(offline=True))
     of.check(questions())
     assert scored(of, [tagged("dark red"), tagged("red"), tagged("blue"), "red"], ["dark red"] * 4) == [1, 0.7, 0, 0]
-    assert of.counts() == {"judge/judged": 4, "judge/failed": 0, "judge/lost_groups": 0}
+    assert of.counts() == {"judged": 4, "failed": 0, "lost_groups": 0}
     assert of.facts()["judge"] == {"model": "a rule"}
     assert by_rule(Asked("?", (), "red"), "plain").scores is None
     with pytest.raises(UserError, match="judge compares with gold answers"):

@@ -56,8 +56,9 @@ class Rewards:
             self.judge.knock()
 
     def counts(self) -> dict[str, int]:
-        """Of a judge, until now and in this process: what was judged, what failed, and groups with nothing left."""
-        return {f"judge/{name}": self.judge.counts[name] for name in COUNTED} if self.judge else {}
+        """Of a judge, until now and in this process, evaluations included: what was judged, what failed, and groups
+        with nothing left."""
+        return {name: self.judge.counts[name] for name in COUNTED} if self.judge else {}
 
     def facts(self) -> dict[str, Any]:
         """For the run's manifest."""
