@@ -31,7 +31,7 @@ def evaluate(
     users: str | int | list[str | int] | None = None,
     batch_size: int = 32,
 ) -> None:
-    from prospect.data.users import of_users
+    from prospect.data.users.dataset import of_users
     from prospect.errors import UserError
     from prospect.evaluation.judging import knock
     from prospect.models.hub import bring

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.data.encode import videos
 from prospect.data.frames import FeatureStore, verify
 from prospect.models.features import encode_frames, tower_digest

@@ -226,7 +226,7 @@ def test_two_ranks_share_one_folder_and_equal_one_process(words, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said", "needed"),
     [
-        (["data=element", "data.folder=nowhere"], "nowhere: there is no such folder", "prospect.data.element_rows"),
+        (["data=element", "data.folder=nowhere"], "nowhere: there is no such folder", "prospect.data.element.rows"),
         ([*STREAMS, "model.path=."], "it is no model folder", "prospect.models.hub"),
         ([*STREAMS, "model.path=nowhere"], "model.path: there is no folder nowhere", "prospect.models.hub"),
     ],

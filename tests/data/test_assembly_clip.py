@@ -10,9 +10,9 @@ from math import floor
 
 import pytest
 
-from prospect.data.assembly_clip import PATIENCE, QUESTIONS, USER_TYPES, clip
-from prospect.data.assembly_presets import PRESETS, SPLITS, settings
-from prospect.data.assembly_story import story
+from prospect.data.assembly.clip import PATIENCE, QUESTIONS, USER_TYPES, clip
+from prospect.data.assembly.presets import PRESETS, SPLITS, settings
+from prospect.data.assembly.story import story
 from prospect.models.words import plain_tokens
 
 PINNED = {

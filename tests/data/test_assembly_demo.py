@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from prospect.data.assembly_demo import assembly101_dst_demo
-from prospect.data.assembly_pictures import captioned, frames
+from prospect.data.assembly.demo import assembly101_dst_demo
+from prospect.data.assembly.pictures import captioned, frames
 from prospect.data.dataset import Phase
 from prospect.data.frames import verify
 from prospect.errors import UserError

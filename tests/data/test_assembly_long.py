@@ -10,11 +10,11 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from prospect.data.assembly_clip import clip
-from prospect.data.assembly_demo import assembly101_dst_demo
-from prospect.data.assembly_pictures import frame
-from prospect.data.assembly_presets import DENSE, settings
-from prospect.data.assembly_story import HOME, PARTS, Scene, story
+from prospect.data.assembly.clip import clip
+from prospect.data.assembly.demo import assembly101_dst_demo
+from prospect.data.assembly.pictures import frame
+from prospect.data.assembly.presets import DENSE, settings
+from prospect.data.assembly.story import HOME, PARTS, Scene, story
 from prospect.models.stream import for_streams
 from prospect.models.tiny import tiny
 from prospect.training.audit import encoded_split

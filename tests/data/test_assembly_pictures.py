@@ -10,10 +10,10 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from prospect.data.assembly_clip import clip
-from prospect.data.assembly_pictures import ASKEW, BOLT, SKIN, TONES, TOY, captioned, frame, frames, mask
-from prospect.data.assembly_presets import SPLITS
-from prospect.data.assembly_story import HOME, PARTS, SHAPES, Scene, story
+from prospect.data.assembly.clip import clip
+from prospect.data.assembly.pictures import ASKEW, BOLT, SKIN, TONES, TOY, captioned, frame, frames, mask
+from prospect.data.assembly.presets import SPLITS
+from prospect.data.assembly.story import HOME, PARTS, SHAPES, Scene, story
 
 PINNED = {
     "easy": "7a5798ef3ebd1e1f171e2a87bd96e6a1793d31cf55030a493b3f51afe045d712",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prospect.data.assembly_presets import PRESETS, SPLITS
-from prospect.data.assembly_story import PARTS, Story, composition, split_of, story, tell
+from prospect.data.assembly.presets import PRESETS, SPLITS
+from prospect.data.assembly.story import PARTS, Story, composition, split_of, story, tell
 from prospect.errors import UserError
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.data.chat_rows import asked, lines, picture, words
 
 from prospect.conversation.sample import Turn
-from prospect.data.chats import chats
-from prospect.data.chats_audit import Row
-from prospect.data.chats_split import drawn
+from prospect.data.chats.audit import Row
+from prospect.data.chats.dataset import chats
+from prospect.data.chats.split import drawn
 from prospect.data.splits import SPLITS
 from prospect.errors import UserError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from prospect.data.chats_demo import chats_demo
-from prospect.data.element_rows import ELEMENTS
+from prospect.data.chats.demo import chats_demo
+from prospect.data.element.rows import ELEMENTS
 from prospect.errors import UserError
 
 

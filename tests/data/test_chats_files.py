@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 from tests.data.chat_rows import asked, lines, png, words
 
-from prospect.data.chats_files import entries
+from prospect.data.chats.files import entries
 from prospect.errors import UserError
 
 ROWS = words(20)

@@ -7,8 +7,8 @@ import pytest
 from pyarrow import Table, parquet
 from tests.data.chat_rows import words
 
-from prospect.data import chats_hub
-from prospect.data.chats import chats
+from prospect.data.chats import hub as chats_hub
+from prospect.data.chats.dataset import chats
 from prospect.errors import UserError
 
 ROWS = words(40)

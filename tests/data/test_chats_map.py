@@ -8,8 +8,8 @@ import pytest
 from pyarrow import Table, parquet
 from tests.data.chat_rows import lines, png, words
 
-from prospect.data.chats import chats
-from prospect.data.chats_map import own_map
+from prospect.data.chats.dataset import chats
+from prospect.data.chats.map import own_map
 from prospect.errors import UserError
 
 CODE = """

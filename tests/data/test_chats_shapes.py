@@ -6,9 +6,9 @@ import pytest
 from tests.data.chat_rows import asked, picture
 
 from prospect.conversation.sample import Picture
-from prospect.data.chats_shapes import in_one_shape
-from prospect.data.element_rows import Fault
-from prospect.data.users_rows import conversation
+from prospect.data.chats.shapes import in_one_shape
+from prospect.data.element.rows import Fault
+from prospect.data.users.rows import conversation
 
 
 def turns(row, folder):

@@ -9,7 +9,8 @@ import pytest
 
 from prospect.conversation.dst import Transition
 from prospect.conversation.sample import Step
-from prospect.data.clips import assembly101_dst, main
+from prospect.data.clips.__main__ import main
+from prospect.data.clips.dataset import assembly101_dst
 from prospect.data.frames import FeatureStore, FrameStore, content_digest, write_features
 from prospect.data.store_files import manifest_of
 from prospect.errors import UserError

@@ -10,7 +10,9 @@ from PIL import Image
 from rich.console import Console
 
 from prospect.conversation.sample import Picture, Sample, Turn
-from prospect.data.dataset import Dataset, Finding, findings_list, findings_table, fingerprint
+from prospect.data.dataset import Dataset
+from prospect.data.findings import Finding, findings_list, findings_table
+from prospect.data.fingerprint import fingerprint
 
 
 def sample(id="a", question="What?", answer="fire", label="fire", shade=3, blank=False):

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prospect.conversation.sample import BLANK_GREY
-from prospect.data.element import QUESTION, element
-from prospect.data.element_rows import Fault, image_key, locate, without_marker
+from prospect.data.element.dataset import QUESTION, element
+from prospect.data.element.rows import Fault, image_key, locate, without_marker
 from prospect.data.labels import label_of
 from prospect.errors import UserError
 

@@ -7,7 +7,7 @@ import random
 import pytest
 from PIL import Image
 
-from prospect.data.element import element
+from prospect.data.element.dataset import element
 from prospect.errors import UserError
 
 

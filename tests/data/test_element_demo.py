@@ -9,10 +9,10 @@ from random import Random
 import pytest
 from PIL import Image
 
-from prospect.data.element_demo import element_demo
-from prospect.data.element_palettes import PALETTES
-from prospect.data.element_pictures import picture
-from prospect.data.element_rows import ELEMENTS
+from prospect.data.element.demo import element_demo
+from prospect.data.element.palettes import PALETTES
+from prospect.data.element.pictures import picture
+from prospect.data.element.rows import ELEMENTS
 from prospect.data.png import png
 from prospect.errors import UserError
 

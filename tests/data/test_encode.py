@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from prospect.data.clips import assembly101_dst
+from prospect.data.clips.dataset import assembly101_dst
 from prospect.data.encode import Tower, share, videos, why, write
 from prospect.data.frames import FeatureStore, content_digest, verify
 from prospect.data.store_files import manifest_of
@@ -180,7 +180,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from prospect.data.clips import assembly101_dst
+from prospect.data.clips.dataset import assembly101_dst
 from prospect.data.encode import Tower, videos, write
 
 def slow(pictures):

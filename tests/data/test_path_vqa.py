@@ -12,8 +12,8 @@ from pyarrow import Table, parquet
 from tests.data.chat_rows import lines, picture, png
 
 from prospect.conversation.tags import answer_of, well_formed
-from prospect.data import chats_hub
-from prospect.data.path_vqa import path_vqa
+from prospect.data.chats import hub as chats_hub
+from prospect.data.path_vqa.dataset import path_vqa
 from prospect.data.splits import SPLITS
 from prospect.errors import UserError
 

@@ -9,8 +9,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from prospect.data.path_vqa_demo import path_vqa_demo
-from prospect.data.path_vqa_pictures import CELLS, NUMBERS, SIDES, STAINS, Slide, drawn, slide
+from prospect.data.path_vqa.demo import path_vqa_demo
+from prospect.data.path_vqa.pictures import CELLS, NUMBERS, SIDES, STAINS, Slide, drawn, slide
 from prospect.errors import UserError
 from prospect.models.words import small_tokenizer
 

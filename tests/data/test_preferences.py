@@ -9,9 +9,9 @@ from tests.data.chat_rows import lines, picture, png, words
 
 from prospect.conversation.preference import rejected
 from prospect.conversation.sample import Picture
-from prospect.data.element_rows import Fault
-from prospect.data.preferences import preferences
-from prospect.data.preferences_shapes import pair
+from prospect.data.element.rows import Fault
+from prospect.data.preferences.dataset import preferences
+from prospect.data.preferences.shapes import pair
 from prospect.errors import UserError
 
 ONE = "1.png"

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from prospect.data.element_rows import ELEMENTS
-from prospect.data.preferences_demo import preferences_demo
+from prospect.data.element.rows import ELEMENTS
+from prospect.data.preferences.demo import preferences_demo
 from prospect.errors import UserError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.data.chat_rows import lines, picture, png
 
-from prospect.data.path_vqa_pictures import CELLS, STAINS
-from prospect.data.prompts import prompts
-from prospect.data.prompts_demo import prompts_demo
+from prospect.data.path_vqa.pictures import CELLS, STAINS
+from prospect.data.prompts.dataset import prompts
+from prospect.data.prompts.demo import prompts_demo
 from prospect.errors import UserError
 
 ALL = {"val_share": 0, "test_share": 0}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from prospect.conversation.sample import Picture
-from prospect.data.users import of_users, users
+from prospect.data.users.dataset import of_users, users
 from prospect.errors import UserError
 
 SPLITS = {"train_users": "3-4", "val_users": 2, "test_users": 1}
@@ -179,7 +179,7 @@ def test_what_only_looks_wrong_is_a_warning(made):
     assert set(told) == {"contradiction", "overlap", "unread-file"}
     assert "user_4.jsonl:2" in told["contradiction"]
     assert "1 conversations of test are in train too" in told["overlap"]
-    assert "prospect.data.users_pickle" in told["unread-file"]
+    assert "prospect.data.users.pickles" in told["unread-file"]
 
 
 def test_duplicate_ids(made):
@@ -220,7 +220,7 @@ def test_folders_that_hold_no_users(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         users(str(tmp_path / "nowhere"))
     (tmp_path / "user_1.pkl").write_bytes(b"")
-    with pytest.raises(UserError, match=r"no file of any user.*users_pickle"):
+    with pytest.raises(UserError, match=r"no file of any user.*users.pickles"):
         users(str(tmp_path))
     for name in ("user_1.jsonl", "1.jsonl"):
         (tmp_path / name).write_text("{}")

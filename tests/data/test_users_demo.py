@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from prospect.data.users_demo import ACTIONS, WORDS, speech, users_demo
-from prospect.data.users_screens import BUTTONS, WINDOWS, point
+from prospect.data.users.demo import ACTIONS, WORDS, speech, users_demo
+from prospect.data.users.screens import BUTTONS, WINDOWS, point
 from prospect.errors import UserError
 from prospect.models.words import small_tokenizer
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from PIL import Image
 
-from prospect.data.users import users
-from prospect.data.users_pickle import convert, main, read
+from prospect.data.users.dataset import users
+from prospect.data.users.pickles import convert, main, read
 from prospect.errors import UserError
 
 
@@ -83,7 +83,7 @@ DANGEROUS = [
     b"\x80\x04\x8c\x0bcollections\x8c\x10OrderedDict.fkeys\x93.",  # a dotted name below an allowed one
     b"cpathlib\nPath.touch\n(S'ran'\ntR.",
     b"cPIL.Image\nopen\n(S'ran'\ntR.",
-    b"cprospect.data.users_pickle\nmain\n(tR.",
+    b"cprospect.data.users.pickles\nmain\n(tR.",
 ]
 
 
@@ -100,7 +100,7 @@ def test_an_allowed_name_is_answered_by_a_stand_in(tmp_path):
     (tmp_path / "user_1.pkl").write_bytes(pickle.dumps([Path("/a/b"), picture(1)]))
     path, image = read(tmp_path / "user_1.pkl")
     assert path == "/a/b"
-    assert type(image).__module__ == "prospect.data.users_pickle"
+    assert type(image).__module__ == "prospect.data.users.pickles"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prospect.conversation.sample import Sample, Turn
-from prospect.data.users_demo import users_demo
+from prospect.data.users.demo import users_demo
 from prospect.evaluation import answered
 from prospect.evaluation.answered import progress, questions, score
 from prospect.models.tiny import tiny

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prospect.data.assembly_story import PARTS
+from prospect.data.assembly.story import PARTS
 from prospect.evaluation.names import Names, counts, rates
 from prospect.evaluation.pooling import micro
 

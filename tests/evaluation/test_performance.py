@@ -8,7 +8,7 @@ import math
 import pytest
 
 from prospect.conversation.dst import applied, said
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.evaluation.dialogue import Matching, Pair
 from prospect.evaluation.performance import INTERVALS, mistakes, performance
 from prospect.evaluation.states import Track

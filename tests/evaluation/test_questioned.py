@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prospect.conversation.tags import tagged
-from prospect.data.path_vqa_demo import path_vqa_demo
+from prospect.data.path_vqa.demo import path_vqa_demo
 from prospect.evaluation import questioned
 from prospect.evaluation.questioned import progress, score
 from prospect.models.tiny import tiny

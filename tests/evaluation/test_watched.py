@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.evaluation.decisions import rates
 from prospect.evaluation.footage import illustrated
 from prospect.evaluation.watched import scored

@@ -14,7 +14,7 @@ def test_lists_stay_lists():
 
 def test_the_error_of_the_object_itself_comes_through(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
-        build({"_target_": "prospect.data.element.element", "folder": str(tmp_path / "none")})
+        build({"_target_": "prospect.data.element.dataset.element", "folder": str(tmp_path / "none")})
 
 
 def test_a_target_that_is_not_there_is_named():

@@ -6,7 +6,7 @@ import pytest
 from tests import commands
 from tests.streaming.films import Checked, Trained
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.models.loading import trained as loaded
 from prospect.streaming import watcher
 from prospect.streaming.feeding import Feeder

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.errors import UserError
 from prospect.models.stream import for_streams
 from prospect.models.tiny import tiny

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import TrainingArguments
 
 from prospect.conversation.sample import Picture, Sample, Turn
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.data.dataset import Dataset
 from prospect.evaluation.answers import answers
 from prospect.models.adapt import full, lora

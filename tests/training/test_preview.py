@@ -8,7 +8,8 @@ import pytest
 
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import encode
-from prospect.data.dataset import Dataset, Finding
+from prospect.data.dataset import Dataset
+from prospect.data.findings import Finding
 from prospect.errors import UserError
 from prospect.training.preview import pieces, view
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainingArguments
 
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.data.encode import Tower, videos, write
 from prospect.data.frames import FeatureStore, write_features
 from prospect.errors import UserError
@@ -166,7 +166,7 @@ import functools, sys
 from pathlib import Path
 import torch
 from transformers import TrainingArguments
-from prospect.data.assembly_demo import assembly101_dst_demo
+from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.models.adapt import full
 from prospect.models.stream import StreamSettings, for_streams
 from prospect.models.tiny import tiny

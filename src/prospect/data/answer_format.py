@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from prospect.conversation.sample import Turn
 from prospect.conversation.tags import TAGS, tagged
-from prospect.data.element_rows import Fault
+from prospect.data.element.rows import Fault
 from prospect.errors import UserError
 
 Format = Literal["think", "plain"]

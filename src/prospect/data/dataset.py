@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.table import Table
-from rich.text import Text
-
-from prospect.conversation.dst import said
-from prospect.conversation.sample import Frames, Part, Picture, Sample, Turn
+from prospect.conversation.sample import Frames, Sample
 from prospect.conversation.stream import decided
-from prospect.data.frames import Store, content_digest
-from prospect.errors import UserError
-
-SHOWN = 5  # examples of a kind in one error message
+from prospect.data.findings import Finding, by_kind
 
 OVERLAP = 10.0  # seconds of context before what is learnt, where a stream is split
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing the audit saw. `sample` is empty where the finding is about a file or a split."""
-
-    kind: str
-    severity: Literal["error", "warning"]
-    split: str
-    sample: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -137,120 +117,3 @@ def _kinds(sample: Sample) -> Iterator[str]:
         yield from (kind for decision in decisions if decision for kind in decision.kinds)
         if turn.role == "user":
             yield "user"
-
-
-def by_kind(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
-    """Findings grouped by (severity, kind), errors first, each group in the order of reading."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in sorted(findings, key=lambda finding: finding.severity):
-        groups.setdefault((finding.severity, finding.kind), []).append(finding)
-    return groups
-
-
-def findings_table(findings: Iterable[Finding], examples: int = 3) -> Table:
-    """For a terminal: one row a kind, with its count and the first few messages."""
-    table = Table("", "finding", "count", "what", title="data audit", title_justify="left")
-    for (severity, kind), group in by_kind(findings).items():
-        shown = [finding.message for finding in group[:examples]]
-        if len(group) > examples:
-            shown.append(f"… and {len(group) - examples} more")
-        # Text, not str: file names and captions may hold what rich takes for markup
-        table.add_row(Text(severity), Text(kind), str(len(group)), Text("\n".join(shown)))
-    return table
-
-
-def findings_list(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """For JSON: every finding, nothing left out."""
-    return [asdict(finding) for finding in findings]
-
-
-def refuse(findings: Iterable[Finding], folder: str, what: str = "rows", key: str = "folder") -> None:
-    """One message with every error, by kind, when there is one."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        advice = f"data.on_bad=skip leaves these {what} out"
-        raise UserError(f"data.{key}={folder}: {len(errors)} errors ({advice})\n{listing(errors)}")
-
-
-def listing(findings: Iterable[Finding]) -> str:
-    """Findings by kind with their counts, the first few of each in full."""
-    lines = []
-    for (_, kind), group in by_kind(findings).items():
-        lines.append(f"  {kind}: {len(group)}")
-        lines += [f"    {finding.message}" for finding in group[:SHOWN]]
-        lines += [f"    … and {len(group) - SHOWN} more"] if len(group) > SHOWN else []
-    return "\n".join(lines)
-
-
-def picture_digest(picture: Picture) -> str:
-    """sha256 of a picture as it is stored: the file's bytes, or the pixels of one that lives in memory."""
-    source = picture.source
-    if isinstance(source, Path):
-        return hashlib.sha256(source.read_bytes()).hexdigest()
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    return hashlib.sha256(f"{source.mode}{source.size}".encode() + source.tobytes()).hexdigest()
-
-
-def frames_digest(frames: Frames) -> str:
-    """What a span of a video's store shows, known by the digest that its manifest has of it."""
-    sources = [source for source in (frames.store, frames.features) if source is not None]
-    assert all(isinstance(source, Store) for source in sources), "frames that live in memory need a digest of their own"
-    return " ".join(content_digest(source.path) for source in sources if isinstance(source, Store))
-
-
-def fingerprint(
-    splits: Mapping[str, Sequence[Sample]],
-    digest: Callable[[Picture], str] = picture_digest,
-    warmup: Iterable[Phase] = (),
-    footage_digest: Callable[[Frames], str] = frames_digest,
-) -> str:
-    """sha256 over what a model can see or learn: ids, roles, texts, labels, pictures. Folder names do not enter."""
-    whole = hashlib.sha256()
-    groups = [(name, splits[name]) for name in sorted(splits)]
-    groups += [(f"warmup {phase.name} {phase.share}", phase.samples) for phase in warmup]
-    for name, samples in groups:
-        for sample in samples:
-            pieces = [name, *_pieces(sample, digest, footage_digest)]
-            for piece in pieces:
-                raw = piece.encode()
-                whole.update(len(raw).to_bytes(8, "big") + raw)  # lengths, so that no two lists of pieces read alike
-            whole.update(len(pieces).to_bytes(8, "big"))
-    return whole.hexdigest()
-
-
-def _pieces(sample: Sample, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
-    yield sample.id
-    yield str(sample.meta.get("label"))
-    if "columns" in sample.meta:
-        yield f"columns {json.dumps(sample.meta['columns'], sort_keys=True)}"
-    if "rejected" in sample.meta:
-        yield f"rejected {sample.meta['rejected']}"
-    if sample.task:
-        steps = [[step.id, step.name] for step in sample.task.steps]
-        yield f"task {json.dumps([sample.task.goal, steps, list(sample.task.state.items())])}"
-        if not sample.task.tell_state:
-            yield "its state is not told"
-    for turn in sample.turns:
-        yield turn.role
-        yield str(turn.learn)
-        if turn.kind:
-            yield f"kind {turn.kind}"
-        yield from _parts(turn, digest, footage_digest)
-
-
-def _parts(turn: Turn, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> Iterator[str]:
-    if turn.role == "dst":
-        yield f"update {said(turn.transitions)}"
-        return
-    for part in turn.parts:
-        yield _words(part, digest, footage_digest)
-
-
-def _words(part: Part, digest: Callable[[Picture], str], footage_digest: Callable[[Frames], str]) -> str:
-    if isinstance(part, Picture):
-        scaled = "" if part.edge is None else f" edge={part.edge}"
-        return f"picture {digest(part)} blank={part.blank}{scaled}"
-    if isinstance(part, Frames):
-        return f"frames {footage_digest(part)} {part.start} {part.stop} fps={part.fps:g} blank={part.blank}"
-    return f"text {part}"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from prospect.conversation.dst import said_state, state_of
 from prospect.conversation.sample import Picture, Step, Task, Turn
-from prospect.data.assembly_clip import GOAL, SYSTEM
+from prospect.data.assembly.clip import GOAL, SYSTEM
 from prospect.errors import UserError
 from prospect.models.loading import trained
 from prospect.models.stream import for_streams

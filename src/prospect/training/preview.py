@@ -14,7 +14,8 @@ from prospect.conversation.preference import rejected
 from prospect.conversation.sample import Picture, Sample, Turn
 from prospect.conversation.segments import NAMES, Encoded
 from prospect.conversation.stream import told
-from prospect.data.dataset import Dataset, by_kind, footage
+from prospect.data.dataset import Dataset, footage
+from prospect.data.findings import by_kind
 from prospect.errors import UserError
 from prospect.models.vlm import VLM
 from prospect.training.audit import audited, parts, summary

@@ -1,0 +1,1 @@
+"""Conversations about pictures in any of the published shapes, from files, folders or the hub."""

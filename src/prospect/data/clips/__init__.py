@@ -1,0 +1,1 @@
+"""Clips of a video stream with what is said and how a state changes, read, checked and cut."""

@@ -1,0 +1,1 @@
+"""Pictures with one word about an element each: from a table, or drawn."""

@@ -1,0 +1,1 @@
+"""Prompts without answers, with columns for rewards: from files, or drawn."""
