@@ -20,7 +20,8 @@ from prospect.conversation.segments import encode
 from prospect.models.adapt import full
 from prospect.models.frames import FrameLayout
 from prospect.models.smolvlm import smolvlm2
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.training.collate import TARGETS, Item, collator, moved
 from prospect.training.losses import dst

@@ -19,7 +19,8 @@ from PIL import Image
 from bench.measure import Measured
 from bench.watching import SYSTEM, midway
 from prospect.models.smolvlm import smolvlm2
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.streaming.feeding import Ask, Feeder
 from prospect.streaming.stream import Moment, Stream

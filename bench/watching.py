@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from prospect.conversation.sample import Turn
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 from prospect.streaming.context import NoDrop

@@ -15,7 +15,8 @@ from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.data.encode import videos
 from prospect.data.frames import FeatureStore, verify
 from prospect.models.features import encode_frames, tower_digest
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,8 @@ import torch.multiprocessing as processes
 from prospect.errors import UserError
 from prospect.models.adapt import lora
 from prospect.models.decisions import at
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 

@@ -11,7 +11,8 @@ from prospect.models.adapt import lora
 from prospect.models.dst_qwen3_vl import DSTQwen3VLConfig, DSTQwen3VLForConditionalGeneration
 from prospect.models.features import encode_frames, tower_digest
 from prospect.models.patches import PatchSettings
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny_qwen3_vl import tiny_qwen3_vl
 from prospect.models.vlm import VLM
 

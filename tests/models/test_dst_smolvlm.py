@@ -8,7 +8,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from prospect.errors import UserError
 from prospect.models.dst_smolvlm import DSTSmolVLMConfig, DSTSmolVLMForConditionalGeneration
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 

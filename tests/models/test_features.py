@@ -9,7 +9,8 @@ from PIL import Image
 from prospect.models.adapt import full, lora
 from prospect.models.features import encode_frames, tower_digest
 from prospect.models.images import ImageSettings
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 

@@ -14,7 +14,8 @@ from prospect.models.adapt import full, lora
 from prospect.models.export import export
 from prospect.models.nanovlm import Sizes, nanovlm
 from prospect.models.nanovlm_words import OWN_TEMPLATE
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiles import TileSettings
 from prospect.models.vlm import VLM
 

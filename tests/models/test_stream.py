@@ -11,7 +11,8 @@ from prospect.errors import UserError
 from prospect.models.adapt import lora
 from prospect.models.heads import BinaryDecisions, TokenDecisions
 from prospect.models.smolvlm import architecture, smolvlm2
-from prospect.models.stream import StreamSettings, decision_tokens, for_streams
+from prospect.models.stream import decision_tokens, for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 

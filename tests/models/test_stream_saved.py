@@ -11,7 +11,8 @@ from prospect.errors import UserError
 from prospect.models.adapt import full, lora, merged
 from prospect.models.decisions import StreamModel
 from prospect.models.export import export
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 

@@ -10,7 +10,8 @@ import torch
 
 from prospect.conversation.dst import Transition, applied, legal, state_of
 from prospect.conversation.sample import Frames, Sample, Step, Task, Turn
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 from prospect.streaming import watcher

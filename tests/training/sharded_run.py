@@ -22,7 +22,8 @@ from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.data.dataset import Dataset
 from prospect.evaluation.answers import answers
 from prospect.models.adapt import full, lora
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 from prospect.training import sharding

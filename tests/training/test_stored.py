@@ -22,7 +22,8 @@ from prospect.errors import UserError
 from prospect.evaluation.score import score
 from prospect.models.adapt import full, lora
 from prospect.models.features import encode_frames, tower_facts
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.models.vlm import VLM
 from prospect.training.fit import supervised
@@ -168,7 +169,8 @@ import torch
 from transformers import TrainingArguments
 from prospect.data.assembly.demo import assembly101_dst_demo
 from prospect.models.adapt import full
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.training.fit import supervised
 from prospect.training.losses import dst

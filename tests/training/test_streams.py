@@ -17,7 +17,8 @@ from prospect.data.dataset import Dataset
 from prospect.evaluation.watched import progress, scored
 from prospect.models.adapt import full, lora
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings, for_streams
+from prospect.models.stream import for_streams
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import tiny
 from prospect.training.audit import encoded_split
 from prospect.training.collate import TARGETS, collator

@@ -29,7 +29,7 @@ from prospect.models.machine import check_four_bits
 from prospect.models.nanovlm_layout import is_own, read
 from prospect.models.patches import PatchSettings
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings, fitted, settings_of
+from prospect.models.stream_settings import StreamSettings, fitted, settings_of
 from prospect.models.tiles import TileSettings
 from prospect.models.vlm import VLM, no_bars
 from prospect.models.words import token_id

@@ -16,7 +16,7 @@ from prospect.models.loading import agreed, built, has_words, loaded, placed, re
 from prospect.models.nanovlm_backbones import Backbones
 from prospect.models.nanovlm_layout import OWN, PUBLISHED, config_of, is_own, own_record, record_of
 from prospect.models.nanovlm_words import EXTRA, extended, stand_in_tokenizer
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiles import TileSettings, own_tiles
 from prospect.models.tiny import check_kept
 from prospect.models.vlm import VLM

@@ -26,7 +26,7 @@ from prospect.models.loading import (
     tokenizer_of,
 )
 from prospect.models.patches import PatchSettings
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 
 log = logging.getLogger(__name__)

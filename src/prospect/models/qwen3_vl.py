@@ -10,7 +10,7 @@ from transformers import Qwen3VLConfig
 from prospect.models.patches import PatchLayout, PatchSettings
 from prospect.models.published import Published, Where, opened
 from prospect.models.qwen3_vl_words import stand_in_tokenizer
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 
 VOCABULARY = 151936  # of the LM head; the tokenizer has 151669, the rest is spare

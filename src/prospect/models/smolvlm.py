@@ -9,7 +9,7 @@ from transformers import SmolVLMConfig
 
 from prospect.models.images import ImageLayout, ImageSettings, tokens_a_tile
 from prospect.models.published import Published, Where, opened
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.models.words import SMOLVLM2_VOCABULARY, stand_in_tokenizer
 

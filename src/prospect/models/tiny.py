@@ -15,7 +15,7 @@ from prospect.errors import UserError
 from prospect.models.images import IMAGE, ImageLayout, ImageSettings, tokens_a_tile
 from prospect.models.loading import agreed, built, loaded, placed
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.vlm import VLM
 from prospect.models.words import BEGIN, END, PAD, small_tokenizer, token_id
 

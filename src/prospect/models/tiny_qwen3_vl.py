@@ -17,7 +17,7 @@ from prospect.models.loading import agreed, built, loaded, placed
 from prospect.models.patches import PatchLayout, PatchSettings
 from prospect.models.qwen3_vl_words import END, IMAGE, VIDEO, VISION_END, VISION_START, small_tokenizer
 from prospect.models.sealed import model_folder
-from prospect.models.stream import StreamSettings
+from prospect.models.stream_settings import StreamSettings
 from prospect.models.tiny import CONTEXT, INIT_STD, check_kept
 from prospect.models.vlm import VLM
 from prospect.models.words import token_id

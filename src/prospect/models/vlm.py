@@ -26,7 +26,7 @@ from prospect.models.frames import FrameLayout, frame_layout
 from prospect.models.grids import tokens_of
 from prospect.models.layout import Layout
 from prospect.models.parts import part_of
-from prospect.models.stream import StreamSettings, write_record
+from prospect.models.stream_settings import StreamSettings, write_record
 
 
 @dataclass

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from prospect.data.chats.entry import Entry
 from prospect.data.element.rows import Fault
 from prospect.data.splits import ALIASES
 from prospect.errors import UserError
@@ -21,19 +21,6 @@ from prospect.errors import UserError
 SUFFIXES = (".jsonl", ".json", ".parquet", ".arrow")
 SAVED = ("dataset_info.json", "dataset_dict.json")  # one of them lies in what `datasets` saved
 SHARD = r"(-\d+)?(-of-\d+)?"  # train-00000-of-00004.parquet
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row. `where` (file:line, file[row]) is unique; `split` is the source's own name for it, "" if it has none.
-
-    `value` is a Fault where the row cannot even be read. Paths of pictures start from `folder`.
-    """
-
-    where: str
-    split: str
-    value: Any
-    folder: Path
 
 
 def entries(path: str, subset: str | None, expression: str | None, key: str, take: int | None = None) -> list[Entry]:

@@ -12,7 +12,7 @@ import datasets
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
-from prospect.data.chats.files import Entry
+from prospect.data.chats.entry import Entry
 from prospect.data.splits import ALIASES
 from prospect.errors import UserError
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from prospect.conversation.sample import Sample, Turn
 from prospect.data.chats.audit import Row, audit
-from prospect.data.chats.files import Entry, entries
+from prospect.data.chats.entry import Entry
+from prospect.data.chats.files import entries
 from prospect.data.chats.map import OwnMap, own_map
 from prospect.data.chats.split import drawn
 from prospect.data.element.rows import Fault
