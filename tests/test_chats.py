@@ -21,7 +21,10 @@ def metrics(folder: Path) -> dict:
     return json.loads((folder / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["sft_least", "sft_quick", "sft_full", "sft_fresh"])
+@pytest.mark.parametrize(
+    "name",
+    ["sft_least", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sft_quick", "sft_full", "sft_fresh"))],
+)
 def test_old_configurations_run_on_a_tiny_model(name, tmp_path):
     """The published line, with a tiny model and a folder in the place of what would have to be downloaded."""
     rows = [asked(images=[picture(tmp_path, shade)]) for shade in range(100)]

@@ -38,8 +38,23 @@ def started(folder: Path, name: str, *words: str) -> Path:
     return trained(folder, f"experiment={name}", *STEPS, *little(name), *words)
 
 
+# A tiny model on drawn data, in one process, in the place of what needs downloads and GPUs.
+KEPT, WHOLE = "~model.gradient_checkpointing", "trainer.args.bf16=false"
+SMALLER = ["model=tiny", *STEPS]
+ONE = ["trainer=supervised", "trainer.args.num_train_epochs=1", "trainer.args.dataloader_num_workers=0"]
+JUDGE = ["generation=hf", "trainer.rewards.judge.offline=true", "trainer.args.max_completion_length=8"]
+LARGE = {
+    "assembly101_dst_2b": [*SMALLER, KEPT, WHOLE, *ONE, "data.folder=clips"],
+    "assembly101_dst_2b_full": [*SMALLER, KEPT, WHOLE, *ONE, "data.folder=clips"],
+    "element_2b": [*SMALLER, KEPT, WHOLE, "data=element_demo", *FEW],
+    "users_2b": [*SMALLER, "model=tiny_qwen3_vl", KEPT, WHOLE, "data=users_demo", *LITTLE["users_demo"]],
+    "path_vqa_grpo_2b": [*SMALLER, KEPT, "~model.image", "data=path_vqa_demo", "~data.take", *FEW, *JUDGE],
+    "preferences_nanovlm": [*SMALLER, WHOLE, "data=preferences_demo", "~data.path", *FEW],
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if "_2b" not in name])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - LARGE.keys()))
 def test_two_steps(name, tmp_path):
     first = [f"model.path={started(tmp_path / 'first', BEGINS[name])}"] if name in BEGINS else []
     run = started(tmp_path / "own", name, *first)
@@ -47,19 +62,10 @@ def test_two_steps(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if "_2b" in name])
+@pytest.mark.parametrize("name", LARGE)
 def test_two_steps_of_a_large_one(name, tmp_path):
-    """The tiny model takes the large one's place, and one process that of several."""
-    trained(tmp_path, *STEPS, *CLIPS, "data.folder=clips")
-    words = [
-        "model=tiny",
-        "~model.gradient_checkpointing",
-        "trainer=supervised",
-        "data.folder=clips",
-        "trainer.args.bf16=false",
-        *STEPS,
-    ]
-    words += ["trainer.args.dataloader_num_workers=0", "trainer.args.num_train_epochs=1", "hydra.run.dir=large"]
-    done = python("train.py", f"experiment={name}", *words, cwd=tmp_path)
+    if "data.folder=clips" in LARGE[name]:
+        trained(tmp_path, *STEPS, *CLIPS, "data.folder=clips")
+    done = python("train.py", f"experiment={name}", *LARGE[name], "hydra.run.dir=large", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((tmp_path / "large" / "metrics.json").read_text())["train/steps"] == 2

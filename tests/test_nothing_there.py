@@ -89,6 +89,7 @@ def test_every_clip_without_frames_or_words_is_named(clips, tmp_path):
 # --- empty splits
 
 
+@pytest.mark.slow
 def test_without_val_training_says_what_to_set_and_then_thresholds_are_one_half(clips, tmp_path):
     clips.splits["val"] = []
     assert f"set {UNSEEN}" in refused("train.py", *data(clips), *SHORT, "hydra.run.dir=refused", cwd=tmp_path)

@@ -52,6 +52,7 @@ def test_a_run_leaves_its_start_its_completions_and_its_rewards(whole):
     assert "while it learnt" in (whole / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole, tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), *WORDS, "hydra.run.dir=run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)

@@ -205,7 +205,9 @@ def test_a_finished_run_is_never_written_into(whole):
     assert files(whole) == before
 
 
-@pytest.mark.parametrize("words", [STREAMS, PICTURES], ids=["streams", "pictures"])
+@pytest.mark.parametrize(
+    "words", [pytest.param(STREAMS, id="streams", marks=pytest.mark.slow), pytest.param(PICTURES, id="pictures")]
+)
 def test_two_ranks_share_one_folder_and_equal_one_process(words, tmp_path):
     """Plain AdamW: Muon computes in bfloat16, which blows the last digit of a sum up to the third."""
     words = [*words, "trainer.optimizer=adamw", "trainer.args.max_steps=4", "trainer.args.learning_rate=1e-4"]
@@ -252,7 +254,7 @@ def test_a_failed_run_says_so(tmp_path):
     assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
 
 
-@pytest.mark.parametrize("kind", ["whole", "pictures"])
+@pytest.mark.parametrize("kind", [pytest.param("whole", marks=pytest.mark.slow), "pictures"])
 def test_lora_starts_from_a_run_keeps_its_base_and_resumes(kind, request, tmp_path):
     words = [*(STREAMS if kind == "whole" else PICTURES), "adapt=lora", f"model.path={request.getfixturevalue(kind)}"]
     words += ["data.seed=1", "trainer.optimizer=adamw"]

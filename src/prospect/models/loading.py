@@ -175,7 +175,7 @@ def agreed(vlm: VLM) -> None:
 def recomputing(vlm: VLM) -> None:
     """Less memory for more time: what the layers made is made again on the way back."""
     # The reentrant kind would lose the gradients of an adapter, whose inputs need none.
-    vlm.bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    vlm.bare.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
 @contextmanager

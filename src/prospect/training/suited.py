@@ -15,5 +15,7 @@ def suited(trainer: str, data: Dataset) -> None:
         )
     if trainer == "grpo" and data.task not in ("questions", "prompts"):
         raise UserError(f"trainer=grpo learns from questions or prompts (data=path_vqa, data=prompts), not {data.name}")
+    if trainer == "supervised" and data.task == "prompts":
+        raise UserError(f"{data.name} has no answers to learn by heart: take trainer=grpo, or data with answers")
     if not data.splits["train"]:
         raise UserError(f"{data.name}: the training split is empty")
