@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from prospect.errors import UserError
 from prospect.runs.build import build
 from prospect.runs.command import command
 from prospect.runs.folder import Run
@@ -29,6 +30,8 @@ def train(
     from prospect.training.suited import suited
 
     check_machine(adapt)
+    if before and "_target_" not in before:
+        raise UserError("before has settings and no trainer: name one, as trainer@before=scratch, or say before=null")
     more = {"generation": build(generation)} if generation else {}
     with run.time("data"):
         dataset = build(data)  # before torch is imported: what is missing or wrong is said at once
@@ -82,8 +85,6 @@ def train(
 
 def earned(trainer: dict[str, Any], generation: dict[str, Any] | None, data: Any) -> Any:
     """The rewards of a policy, tried on the data before any model is loaded; None where nothing is rewarded."""
-    from prospect.errors import UserError
-
     if "rewards" not in trainer:
         if generation:
             raise UserError("generation=… is for trainer=grpo: nothing is generated while this trainer trains")

@@ -36,3 +36,9 @@ def test_a_judge_without_an_address_is_a_mistake_of_usage(tmp_path, monkeypatch)
     done = python(*GRPO, *weights, cwd=tmp_path)
     assert done.returncode == 2, done.stderr[-2000:]
     assert "OPENAI_BASE_URL" in done.stderr
+
+
+def test_settings_of_a_phase_before_without_its_trainer(tmp_path):
+    done = python("train.py", "experiment=path_vqa_grpo_demo", "~trainer@before", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "before has settings and no trainer: name one, as trainer@before=scratch, or say before=null" in done.stderr
