@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -91,3 +92,33 @@ def test_prompts_without_answers_are_met_for_their_rewards(tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert {"val/reward", "test/reward", "test/reward/format"} <= metrics.keys()
     assert len((folder / "predictions" / "test.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.slow
+def test_two_ranks_sample_together_and_go_on_when_killed(tmp_path):
+    """Groups are spread over the ranks: each rank says half of every group, and advantages are of the whole."""
+    words = [*WORDS, "trainer.args.per_device_train_batch_size=4"]
+    whole = launched(tmp_path, *words, "hydra.run.dir=whole")
+    assert whole.wait(400) == 0
+    spoken = lines(tmp_path / "whole", "completions.jsonl")
+    assert sorted(row["step"] for row in spoken) == sorted([*range(1, 7)] * (len(spoken) // 6))
+    killed = launched(tmp_path, *words, "hydra.run.dir=run")
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "run" / "checkpoints" / "step-2").is_dir():
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert launched(tmp_path, "resume=run").wait(400) == 0
+    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    assert lines(tmp_path / "run", "completions.jsonl") == spoken
+    after, before = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "whole"))
+    assert after | {"train/seconds": 0} == before | {"train/seconds": 0}
+
+
+def launched(cwd: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Two ranks, in a process group of their own."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(ROOT / "train.py"), *words]
+    return subprocess.Popen(command, cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True)
