@@ -131,6 +131,18 @@ def test_everything_is_shown(tmp_path):
     assert "0.2500" in page.text
 
 
+def test_an_interval_stands_beside_its_number_and_flat_curves_behind_a_click(tmp_path):
+    metrics = {"test/accuracy": 0.8, "test/accuracy_low": 0.7, "test/accuracy_high": 0.9, "test/loss_low": 0.125}
+    rows = [{"step": step, "train/aaa": 0.0, "train/reward": step / 8} for step in range(1, 8)]
+    with Run.start(tmp_path / "a", {}, 0) as run:
+        (run.folder / "metrics.json").write_text(json.dumps(metrics))
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = Page(write_report(tmp_path / "a"))
+    assert "accuracy 0.8000 0.7000 to 0.9000 loss_low 0.1250" in page.text
+    assert "accuracy_low" not in page.text
+    assert "More aaa" in page.text
+
+
 def test_what_is_not_there_has_no_section(tmp_path):
     with Run.start(tmp_path / "a", {}, 0):
         pass

@@ -61,6 +61,11 @@ class Line:
     def value(self) -> float:
         return self.points[-1][1] if self.said is None else self.said
 
+    @property
+    def is_flat(self) -> bool:
+        """There is nothing to see: many values, all the same."""
+        return len(self.points) > 2 and len({value for _, value in self.points}) == 1
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -123,10 +128,14 @@ def _add(points: dict[int, float], step: int, value: float) -> None:
 
 
 def rank(name: str) -> tuple[int, str]:
+    """What is looked at first; of a policy, how it answers before how it was clipped."""
+    second = ("kl", "format", "completions/mean_length", "groups_without_spread")
     first = ("loss", "accuracy", "reward", "speak/f1", "dst/f1", "speak/exact", "dst/exact", "macro_f1")
     if name in first:
         return first.index(name), name
-    return (10 if name.startswith("loss") else 20 if name == "learning_rate" else 30), name
+    if name in second:
+        return 20 + second.index(name), name
+    return (10 if name.startswith("loss") else 30 if name == "learning_rate" else 40), name
 
 
 def _chart(name: str, series: dict[str, dict[int, float]], x: Axis) -> Chart | None:

@@ -179,15 +179,21 @@ def _table(metrics: dict[str, Any]) -> dict[str, Any] | None:
         shown = shown or name.startswith(("class/", *report_users.PREFIXES))
         if key not in IN_HEADER and not shown:
             cells.setdefault(name, {})[split] = value
+    intervals = {
+        name: (f"{name}_low", f"{name}_high") for name in cells if {f"{name}_low", f"{name}_high"} <= cells.keys()
+    }
+    ends = {name: [cells.pop(end) for end in intervals[name]] for name in intervals}
     columns = [split for split in (*curves.SPLITS, "") if any(split in row for row in cells.values())]
     order = sorted(cells, key=lambda name: HEADLINES.index(name) if name in HEADLINES else len(HEADLINES))
-    return {"columns": columns, "rows": [(name, cells[name]) for name in order]} if cells else None
+    return {"columns": columns, "rows": [(name, cells[name]) for name in order], "ends": ends} if cells else None
 
 
 def _chosen(drawn: list[curves.Chart]) -> dict[str, list[curves.Chart]]:
-    """The first ones in sight, the others behind a click. A single loss term only repeats the loss."""
+    """The first ones in sight, the others behind a click. A single loss term only repeats the loss, and a flat curve is
+    its last number."""
     terms = [chart for chart in drawn if chart.name.startswith("loss") and chart.name != "loss"]
     later = [chart for chart in drawn if chart.name.startswith(LATER) or (len(terms) == 1 and chart in terms)]
+    later += [chart for chart in drawn if chart not in later and all(line.is_flat for line in chart.lines)]
     first = [chart for chart in drawn if chart not in later]
     shown = max(FIRST_CHARTS, *(first.index(term) + 1 for term in terms)) if len(terms) > 1 else FIRST_CHARTS
     return {"first": first[:shown], "more": first[shown:] + later}
