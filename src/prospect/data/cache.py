@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,17 @@ def cached(name: str, settings: dict[str, Any], build: Callable[[Path], None]) -
     """The folder built from these settings, building it on the first call."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     return built(cache_root() / f"{name}-{digest}", settings, build)
+
+
+def kept(name: str, folder: str | None, settings: dict[str, Any], build: Callable[[Path], None]) -> Path:
+    """What a program draws of a data set: in the folder that the user names, or in one of the cache."""
+    return built(Path(folder).expanduser().resolve(), settings, build) if folder else cached(name, settings, build)
+
+
+def at_least(settings: Mapping[str, Any], **least: int) -> None:
+    for key, smallest in least.items():
+        if settings[key] < smallest:
+            raise UserError(f"data.{key}={settings[key]}: must be at least {smallest}")
 
 
 def built(folder: Path, settings: dict[str, Any], build: Callable[[Path], None]) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from prospect.data.assembly.clip import FPS, clip
 from prospect.data.assembly.pictures import captioned, frames
 from prospect.data.assembly.presets import DENSE, settings
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.clips.dataset import LONG_CLIP, assembly101_dst
 from prospect.data.clips.files import LIST
 from prospect.data.dataset import OVERLAP, Dataset
@@ -55,10 +55,7 @@ def assembly101_dst_demo(
     _check(counts, preset, {CAPTIONS: captions, DENSE: dense})
     made_from = {**counts, "preset": preset, "seed": seed, "generator": GENERATOR}
     draw = partial(write, counts=counts, preset=preset, seed=seed)
-    if folder is None:
-        made = cached(NAME, made_from, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), made_from, draw)
+    made = kept(NAME, folder, made_from, draw)
     warmup = {CAPTIONS: captions, DENSE: dense}
     data = assembly101_dst(
         str(made),
@@ -77,9 +74,7 @@ def assembly101_dst_demo(
 
 def _check(counts: dict[str, int], preset: str, shares: dict[str, float]) -> None:
     settings(preset)
-    for key, count in counts.items():
-        if count < 0:
-            raise UserError(f"data.{key}={count}: must be at least 0")
+    at_least(counts, **dict.fromkeys(counts, 0))
     for key, share in shares.items():
         if share and not counts[key]:
             raise UserError(f"data.{key}={share}: there is nothing to spend these steps on; set data.{key}_count or 0")

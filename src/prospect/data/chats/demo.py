@@ -10,13 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.chats.dataset import chats
 from prospect.data.dataset import Dataset
 from prospect.data.element.pictures import picture
 from prospect.data.element.rows import ELEMENTS
 from prospect.data.png import png
-from prospect.errors import UserError
 
 GENERATOR = 1  # raise it with every change of what is drawn or written: old caches are then left alone
 NUMBERS = ("first", "second", "third")
@@ -34,15 +33,10 @@ def chats_demo(
 ) -> Dataset:
     """Draws the pictures on the first call (into a cache folder unless `folder` is given), then is `chats`."""
     settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    for key, least in (("train", 1), ("val", 0), ("test", 0), ("size", 16)):
-        if settings[key] < least:
-            raise UserError(f"data.{key}={settings[key]}: must be at least {least}")
+    at_least(settings, train=1, val=0, test=0, size=16)
     settings["generator"] = GENERATOR
     draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    if folder is None:
-        made = cached("chats_demo", settings, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), settings, draw)
+    made = kept("chats_demo", folder, settings, draw)
     data = chats(str(made), val_share=0, test_share=0, on_bad=on_bad, blank_images=blank_images)
     return replace(data, name="chats_demo")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.dataset import Dataset
 from prospect.data.element.dataset import QUESTION, element
 from prospect.data.element.palettes import PALETTES
@@ -54,10 +54,7 @@ def element_demo(
     _check(settings)
     settings["generator"] = GENERATOR
     draw = partial(write, counts={"train": train, "val": val, "test": test}, palette=palette, size=size, seed=seed)
-    if folder is None:
-        made = cached("element_demo", settings, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), settings, draw)
+    made = kept("element_demo", folder, settings, draw)
     data = element(str(made), context, balanced, answers, on_bad, blank_images, question=question)
     return replace(data, name="element_demo")
 
@@ -65,9 +62,7 @@ def element_demo(
 def _check(settings: Mapping[str, int | str]) -> None:
     if settings["palette"] not in PALETTES:
         raise UserError(f"data.palette={settings['palette']}: accepted are {', '.join(PALETTES)}")
-    for key, least in (("train", 0), ("val", 0), ("test", 0), ("size", 16)):
-        if int(settings[key]) < least:
-            raise UserError(f"data.{key}={settings[key]}: must be at least {least}")
+    at_least(settings, train=0, val=0, test=0, size=16)
 
 
 def write(folder: Path, counts: dict[str, int], palette: str, size: int, seed: int) -> None:

@@ -15,12 +15,11 @@ from random import Random
 from typing import Literal
 
 from prospect.data.answer_format import Format
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.dataset import Dataset
 from prospect.data.path_vqa.dataset import path_vqa
 from prospect.data.path_vqa.pictures import Slide, drawn, slide
 from prospect.data.png import indexed_png
-from prospect.errors import UserError
 
 GENERATOR = 2  # raise it with every change of what is drawn or written: old caches are then left alone
 INSTRUCTIONS = {"think": "First the reason, then the answer.", "plain": ""}  # words that a tiny model has
@@ -43,15 +42,10 @@ def path_vqa_demo(
 ) -> Dataset:
     """Draws the slides on the first call (into a cache folder unless `folder` is given), then is `path_vqa`."""
     settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    for key, least in (("train", 1), ("val", 0), ("test", 0), ("size", 32)):
-        if settings[key] < least:
-            raise UserError(f"data.{key}={settings[key]}: must be at least {least}")
+    at_least(settings, train=1, val=0, test=0, size=32)
     settings["generator"] = GENERATOR
     draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    if folder is None:
-        made = cached("path_vqa_demo", settings, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), settings, draw)
+    made = kept("path_vqa_demo", folder, settings, draw)
     data = path_vqa(
         str(made),
         resize=resize,

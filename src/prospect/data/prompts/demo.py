@@ -11,13 +11,12 @@ from random import Random
 from typing import Any, Literal
 
 from prospect.data.answer_format import Format
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.dataset import Dataset
 from prospect.data.path_vqa.demo import INSTRUCTIONS
 from prospect.data.path_vqa.pictures import CELLS, STAINS, Slide, drawn, slide
 from prospect.data.png import indexed_png
 from prospect.data.prompts.dataset import prompts
-from prospect.errors import UserError
 
 GENERATOR = 2  # raise it with every change of what is drawn or written: old caches are then left alone
 PLACES = ("first", "second", "third")
@@ -40,15 +39,10 @@ def prompts_demo(
 ) -> Dataset:
     """Draws the slides on the first call (into a cache folder unless `folder` is given), then is `prompts`."""
     settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    for key, least in (("train", 1), ("val", 0), ("test", 0), ("size", 32)):
-        if settings[key] < least:
-            raise UserError(f"data.{key}={settings[key]}: must be at least {least}")
+    at_least(settings, train=1, val=0, test=0, size=32)
     settings["generator"] = GENERATOR
     draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    if folder is None:
-        made = cached("prompts_demo", settings, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), settings, draw)
+    made = kept("prompts_demo", folder, settings, draw)
     data = prompts(
         str(made),
         resize=resize,

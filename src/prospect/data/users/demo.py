@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from prospect.data.cache import built, cached
+from prospect.data.cache import at_least, kept
 from prospect.data.dataset import Dataset
 from prospect.data.png import indexed_png
 from prospect.data.users.dataset import users
@@ -56,10 +56,7 @@ def users_demo(
     _check(settings)
     settings["generator"] = GENERATOR
     draw = partial(write, numbers=drawn, samples=samples, own=own, size=size, seed=seed)
-    if folder is None:
-        made = cached("users_demo", settings, draw)
-    else:
-        made = built(Path(folder).expanduser().resolve(), settings, draw)
+    made = kept("users_demo", folder, settings, draw)
     data = _read(
         str(made),
         users,
@@ -80,9 +77,7 @@ _read = users  # the parameter of the same name hides it
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-    for key, least in (("samples", 1), ("size", 16)):
-        if settings[key] < least:
-            raise UserError(f"data.{key}={settings[key]}: must be at least {least}")
+    at_least(settings, samples=1, size=16)
     if not 0 <= settings["own"] <= 1:
         raise UserError(f"data.own={settings['own']}: a share between 0 and 1")
 
