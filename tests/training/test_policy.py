@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_a_run_logs_rewards_and_keeps_what_was_said(tmp_path, picture):
     for step in range(1, 5):
         rewards = [row["reward"] for row in said if row["step"] == step]
         assert sum(rewards) / 8 == pytest.approx(log[step - 1]["train/reward"], abs=1e-5)
+
+
+def test_what_no_reward_applies_to_is_counted_and_not_spelt_out(tmp_path, picture, caplog):
+    def never(prompts, completions, completion_ids=None, **columns) -> list[float | None]:
+        return [None, *(1.0 * (len(text) % 2) for text in completions[1:])]
+
+    (tmp_path / "run").mkdir()
+    args = functools.partial(GRPOConfig, **{**ARGS, "max_steps": 2})
+    kept = {"data": questions(picture), "rewards": Two([never], [1.0]), "folder": tmp_path / "run", "seed": 0}
+    with caplog.at_level(logging.INFO):
+        grpo(args, vlm=tiny(seed=1, device="cpu"), **kept)
+    assert [row["train/without_reward"] for row in lines(tmp_path / "run" / "metrics.jsonl")] == [1, 1]
+    assert "without any reward, and left out: 2" in caplog.text
+    assert "returned None" not in caplog.text
 
 
 LOSSES = [{"loss_type": name} for name in ("grpo", "dr_grpo", "dapo", "bnpo", "sapo")]

@@ -37,7 +37,11 @@ class Completion:
     def reward(self) -> float:
         """The weighted sum of what there is; NaN where there is nothing."""
         there = [self.weights[name] * value for name, value in self.rewards.items() if value == value]
-        return sum(there) if there else float("nan")
+        return sum(there) if self.is_rewarded else float("nan")
+
+    @property
+    def is_rewarded(self) -> bool:
+        return any(value == value for value in self.rewards.values())
 
     def row(self, step: int) -> dict[str, Any]:
         row = {"step": step, "prompt": self.prompt, "completion": self.text, "reward": self.reward}
@@ -58,6 +62,7 @@ class Completions:
         self.newest: list[Completion] = []
         self.size = 1
         self.groups = [0, 0]  # without spread, of how many
+        self.lost = 0  # completions without any reward
         self.warned = False
         self.shown_at = float("-inf")
 
@@ -67,15 +72,21 @@ class Completions:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint has to know: plain values."""
-        return {"groups": self.groups, "newest": [asdict(each) for each in self.newest], "size": self.size}
+        return {
+            "groups": self.groups,
+            "newest": [asdict(each) for each in self.newest],
+            "size": self.size,
+            "lost": self.lost,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.groups, self.size = list(state["groups"]), state["size"]
+        self.groups, self.size, self.lost = list(state["groups"]), state["size"], state["lost"]
         self.newest = [Completion(**each) for each in state["newest"]]
 
     def heard(self, generation: Sequence[Completion], size: int) -> float:
         """The groups in which every completion earned the same: their advantages are 0, so they teach nothing."""
         self.newest, self.size = list(generation), size
+        self.lost += sum(not each.is_rewarded for each in generation)
         groups = [generation[start : start + size] for start in range(0, len(generation), size)]
         flat = [group for group in groups if not _spread(group)]
         self.groups = [self.groups[0] + len(flat), self.groups[1] + len(groups)]
@@ -86,7 +97,8 @@ class Completions:
 
     def told(self) -> str:
         flat, of = self.groups
-        return f"in {flat:,} of {of:,} groups every completion earned the same reward"
+        lost = f"; without any reward, and left out: {self.lost:,}" if self.lost else ""
+        return f"in {flat:,} of {of:,} groups every completion earned the same reward{lost}"
 
     def write(self, step: int) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -99,7 +111,7 @@ class Completions:
 
 
 def _spread(group: Sequence[Completion]) -> bool:
-    known = {each.reward for each in group if each.reward == each.reward}
+    known = {each.reward for each in group if each.is_rewarded}
     return len(known) > 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,9 @@ from prospect.training.supervised import NonFiniteLoss
 from prospect.training.trl_processor import TRLProcessor
 
 Reward = Callable[..., list[float | None]]
+
+# TRL writes a row that got no reward into the log, all of it; we count such rows.
+logging.getLogger("trl.trainer.grpo_trainer").addFilter(lambda record: "returned None for" not in record.getMessage())
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -124,6 +128,7 @@ class PolicyTrainer(GRPOTrainer):
             for row, advantage in enumerate(advantages)
         ]
         metrics = self._metrics["train"]
+        metrics["without_reward"].append(sum(not each.is_rewarded for each in every))
         metrics["groups_without_spread"].append(self.completions.heard(every, cast(int, self.num_generations)))
         if self.tagged:
             metrics["format"].append(sum(map(well_formed, said)) / len(said))
