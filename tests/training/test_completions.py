@@ -36,7 +36,7 @@ def test_groups_without_spread_are_counted_and_warned_about_once(tmp_path, caplo
             keep.heard(said(1.0, 1.0, 0.0, 0.0), 2)
     assert keep.groups == [22, 23]
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "in 20 of 21 groups every completion earned the same reward; without any reward, and left out: 1"
+        "in 20 of 21 groups every completion earned the same reward, and 1 of all completions none at all"
     ]
     again = Completions(tmp_path, lambda: None)
     again.restore(json.loads(json.dumps(keep.state())))

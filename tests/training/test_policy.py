@@ -104,7 +104,7 @@ def test_what_no_reward_applies_to_is_counted_and_not_spelt_out(tmp_path, pictur
     with caplog.at_level(logging.INFO):
         grpo(args, vlm=tiny(seed=1, device="cpu"), **kept)
     assert [row["train/without_reward"] for row in lines(tmp_path / "run" / "metrics.jsonl")] == [1, 1]
-    assert "without any reward, and left out: 2" in caplog.text
+    assert "and 2 of all completions none at all" in caplog.text
     assert "returned None" not in caplog.text
 
 

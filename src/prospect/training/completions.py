@@ -97,7 +97,7 @@ class Completions:
 
     def told(self) -> str:
         flat, of = self.groups
-        lost = f"; without any reward, and left out: {self.lost:,}" if self.lost else ""
+        lost = f", and {self.lost:,} of all completions none at all" if self.lost else ""
         return f"in {flat:,} of {of:,} groups every completion earned the same reward{lost}"
 
     def write(self, step: int) -> None:
