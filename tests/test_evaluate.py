@@ -40,6 +40,7 @@ def run(tmp_path_factory) -> Path:
     return cwd / "run"
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_stalls_and_talks_nonsense(run, endpoint, tmp_path):
     good = (200, said(json.dumps(SCORES)))
     endpoint.plan += [good, good, (500, KEY.encode()), stall, (200, said(f"{KEY} 5 of 5")), good]  # the first: a knock

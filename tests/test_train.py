@@ -172,6 +172,7 @@ def test_a_killed_run_resumes_bit_equal(whole, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_time_counts_over_all_starts(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     done = python("train.py", f"resume={tmp_path / 'run'}", cwd=tmp_path)  # nothing is left to train
@@ -205,9 +206,8 @@ def test_a_finished_run_is_never_written_into(whole):
     assert files(whole) == before
 
 
-@pytest.mark.parametrize(
-    "words", [pytest.param(STREAMS, id="streams", marks=pytest.mark.slow), pytest.param(PICTURES, id="pictures")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [STREAMS, PICTURES], ids=["streams", "pictures"])
 def test_two_ranks_share_one_folder_and_equal_one_process(words, tmp_path):
     """Plain AdamW: Muon computes in bfloat16, which blows the last digit of a sum up to the third."""
     words = [*words, "trainer.optimizer=adamw", "trainer.args.max_steps=4", "trainer.args.learning_rate=1e-4"]

@@ -62,6 +62,7 @@ def test_users_of_another_split_are_refused_before_torch_is_imported(tmp_path):
     assert "element_demo is not told apart by users" in done.stderr
 
 
+@pytest.mark.slow
 def test_one_user_from_the_model_of_all(run, tmp_path):
     """The adapter of the run is merged, and the second one carries that base with it: the run may go."""
     person = ["data.person=2", "data.folds=3", f"model.path={run}"]

@@ -103,6 +103,7 @@ def test_adapters_frozen_towers_and_uneven_shares(tmp_path):
         assert both[0][name] == pytest.approx(one[name], abs=1e-5, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_in_bfloat16_weights_and_decisions_stay_in_float32(tmp_path):
     two_processes("rounded", tmp_path)
     types = json.loads((tmp_path / "types.json").read_text())
