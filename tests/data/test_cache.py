@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from prospect.data.cache import SETTINGS, built, cache_root, cached
+from prospect.data.cache import SETTINGS, built, cache_root, cached, kept
 from prospect.errors import UserError
 
 
@@ -62,3 +62,12 @@ def test_the_folder_name_follows_the_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("PROSPECT_CACHE", str(tmp_path / "here"))
     assert cache_root() == tmp_path / "here"
     assert cached("x", {"n": 1}, write_two) == cached("x", {"n": 1}, write_two) != cached("x", {"n": 2}, write_two)
+
+
+def test_a_folder_without_a_name_is_no_cache(tmp_path, monkeypatch):
+    """It is the folder one stands in, which holds something else."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists and was not made here"):
+        kept("drawn", "", {"size": 1}, lambda folder: None)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,26 @@ def cached(name: str, settings: dict[str, Any], build: Callable[[Path], None]) -
 
 def kept(name: str, folder: str | None, settings: dict[str, Any], build: Callable[[Path], None]) -> Path:
     """What a program draws of a data set: in the folder that the user names, or in one of the cache."""
-    return built(Path(folder).expanduser().resolve(), settings, build) if folder else cached(name, settings, build)
+    if folder is None:
+        return cached(name, settings, build)
+    return built(Path(folder).expanduser().resolve(), settings, build)
+
+
+def kept_splits(
+    name: str,
+    folder: str | None,
+    write: Callable[..., None],
+    generator: int,
+    counts: Mapping[str, int],
+    size: int,
+    seed: int,
+    smallest: int,
+) -> Path:
+    """Splits of so many samples with pictures of one size, of which `write` makes a folder."""
+    settings = {**counts, "size": size, "seed": seed}
+    at_least(settings, train=1, val=0, test=0, size=smallest)
+    draw = partial(write, counts=counts, size=size, seed=seed)
+    return kept(name, folder, {**settings, "generator": generator}, draw)
 
 
 def at_least(settings: Mapping[str, Any], **least: int) -> None:

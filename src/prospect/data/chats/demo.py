@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from prospect.data.cache import at_least, kept
+from prospect.data.cache import kept_splits
 from prospect.data.chats.dataset import chats
 from prospect.data.dataset import Dataset
 from prospect.data.element.pictures import picture
@@ -32,11 +31,8 @@ def chats_demo(
     seed: int = 0,
 ) -> Dataset:
     """Draws the pictures on the first call (into a cache folder unless `folder` is given), then is `chats`."""
-    settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    at_least(settings, train=1, val=0, test=0, size=16)
-    settings["generator"] = GENERATOR
-    draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    made = kept("chats_demo", folder, settings, draw)
+    counts = {"train": train, "val": val, "test": test}
+    made = kept_splits("chats_demo", folder, write, GENERATOR, counts, size, seed, smallest=16)
     data = chats(str(made), val_share=0, test_share=0, on_bad=on_bad, blank_images=blank_images)
     return replace(data, name="chats_demo")
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 from prospect.data.answer_format import Format
-from prospect.data.cache import at_least, kept
+from prospect.data.cache import kept_splits
 from prospect.data.dataset import Dataset
 from prospect.data.path_vqa.dataset import path_vqa
 from prospect.data.path_vqa.pictures import Slide, drawn, slide
@@ -41,11 +40,8 @@ def path_vqa_demo(
     seed: int = 0,
 ) -> Dataset:
     """Draws the slides on the first call (into a cache folder unless `folder` is given), then is `path_vqa`."""
-    settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    at_least(settings, train=1, val=0, test=0, size=32)
-    settings["generator"] = GENERATOR
-    draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    made = kept("path_vqa_demo", folder, settings, draw)
+    counts = {"train": train, "val": val, "test": test}
+    made = kept_splits("path_vqa_demo", folder, write, GENERATOR, counts, size, seed, smallest=32)
     data = path_vqa(
         str(made),
         resize=resize,

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from prospect.data.cache import at_least, kept
+from prospect.data.cache import kept_splits
 from prospect.data.dataset import Dataset
 from prospect.data.element.pictures import picture
 from prospect.data.element.rows import ELEMENTS
@@ -35,11 +34,8 @@ def preferences_demo(
     seed: int = 0,
 ) -> Dataset:
     """Draws the pictures on the first call (into a cache folder unless `folder` is given), then is `preferences`."""
-    settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    at_least(settings, train=1, val=0, test=0, size=16)
-    settings["generator"] = GENERATOR
-    draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    made = kept("preferences_demo", folder, settings, draw)
+    counts = {"train": train, "val": val, "test": test}
+    made = kept_splits("preferences_demo", folder, write, GENERATOR, counts, size, seed, smallest=16)
     data = preferences(str(made), val_share=0, test_share=0, on_bad=on_bad, blank_images=blank_images)
     return replace(data, name="preferences_demo")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 from prospect.data.answer_format import Format
-from prospect.data.cache import at_least, kept
+from prospect.data.cache import kept_splits
 from prospect.data.dataset import Dataset
 from prospect.data.path_vqa.demo import INSTRUCTIONS
 from prospect.data.path_vqa.pictures import CELLS, STAINS, Slide, drawn, slide
@@ -38,11 +37,8 @@ def prompts_demo(
     seed: int = 0,
 ) -> Dataset:
     """Draws the slides on the first call (into a cache folder unless `folder` is given), then is `prompts`."""
-    settings = {"train": train, "val": val, "test": test, "size": size, "seed": seed}
-    at_least(settings, train=1, val=0, test=0, size=32)
-    settings["generator"] = GENERATOR
-    draw = partial(write, counts={"train": train, "val": val, "test": test}, size=size, seed=seed)
-    made = kept("prompts_demo", folder, settings, draw)
+    counts = {"train": train, "val": val, "test": test}
+    made = kept_splits("prompts_demo", folder, write, GENERATOR, counts, size, seed, smallest=32)
     data = prompts(
         str(made),
         resize=resize,
