@@ -94,6 +94,13 @@ def test_a_run_logs_rewards_and_keeps_what_was_said(tmp_path, picture):
         assert sum(rewards) / 8 == pytest.approx(log[step - 1]["train/reward"], abs=1e-5)
 
 
+def test_nobody_is_told_of_a_run(tmp_path, picture, monkeypatch):
+    told: list[Any] = []
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", lambda *words, **more: told.append(words))
+    fitted(tmp_path / "run", questions(picture), args={"max_steps": 1})
+    assert told == []
+
+
 def test_what_no_reward_applies_to_is_counted_and_not_spelt_out(tmp_path, picture, caplog):
     def never(prompts, completions, completion_ids=None, **columns) -> list[float | None]:
         return [None, *(1.0 * (len(text) % 2) for text in completions[1:])]
