@@ -220,6 +220,10 @@ def test_flags(inside, repository):
     assert "did you mean seed=3?" in inside("--seed=3")[1]
     assert inside("--info", "defaults")[0] == 0
     assert "pickle" in inside("--experimental-rerun", "x")[1]
+    assert inside("-m", "seed=1,2", "--cfg", "job") == (
+        2,
+        "--multirun and --cfg exclude each other: keep one of them\n",
+    )
     assert inside("--config-dir", "nowhere")[0] == 2
     assert not (repository / "outputs").exists()
 

@@ -26,13 +26,40 @@ def test_option(choice):
 
     if choice == "launcher=joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    mistakes = compose(CONF, [choice], of_callable(train)).mistakes
+    # What a trainer takes on one data set is taken by that trainer only.
+    suited = [f"trainer={choice.rpartition('_')[2]}"] if choice.startswith("trainer/on=") else []
+    mistakes = compose(CONF, [*suited, choice], of_callable(train)).mistakes
     assert [mistake for mistake in mistakes if not mistake.is_missing] == []  # what only the user knows stays missing
 
 
 def test_experiments_are_found():
     files = {file.stem for file in (ROOT / "experiments").glob("*.yaml")}
     assert {choice.removeprefix("experiment=") for choice in choices() if choice.startswith("experiment=")} == files
+
+
+def composed(*lines: str):
+    from train import train
+
+    return compose(CONF, list(lines), of_callable(train))
+
+
+def test_what_a_trainer_takes_on_one_data_set():
+    """Under what is typed and what a study says, over the trainer's own numbers; gone with another trainer or data."""
+    asked = ["data=path_vqa_demo", "trainer=grpo"]
+    rate, steps = "matrix_learning_rate", "max_steps"
+    tuned = composed(*asked).config["trainer"]
+    assert (tuned[rate], tuned["args"][steps]) == (0.004, 80)
+    assert composed(*asked, f"trainer.{rate}=0.1").config["trainer"][rate] == 0.1
+    assert composed("experiment=path_vqa_grpo_demo_lora").config["trainer"][rate] == 0.014
+    for others in (["~trainer/on"], ["data=prompts_demo"]):
+        assert steps not in composed(*asked, *others).config["trainer"]["args"]
+    assert composed("data=path_vqa_demo").config["trainer"]["args"][steps] == 500
+
+
+@pytest.mark.parametrize("group", ["trainer", "data", "model"])
+def test_a_group_without_a_choice(group):
+    (mistake,) = composed(f"~{group}").mistakes
+    assert (mistake.key, mistake.what.split(";")[0]) == (group, "missing")
 
 
 @pytest.mark.parametrize("script", ["evaluate", "preview", "encode"])

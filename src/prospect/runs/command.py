@@ -99,6 +99,10 @@ def _flags(argv: list[str]) -> argparse.Namespace:
         raise UserError(str(Mistake(flag, "keys have no dashes" if "=" in flag else "no such flag", guess)))
     if flags.experimental_rerun:
         raise UserError("--experimental-rerun would load a pickle: give the overrides again, or use resume=DIR")
+    ways = {"--run": flags.run, "--multirun": flags.multirun, "--cfg": flags.cfg, "--info": flags.info}
+    asked = [way for way, is_asked in ways.items() if is_asked]
+    if len(asked) > 1:
+        raise UserError(f"{' and '.join(asked)} exclude each other: keep one of them")
     return flags
 
 

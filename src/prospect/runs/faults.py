@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,18 @@ def broken(conf: Conf, fault: Exception) -> Mistake:
             return Mistake(f"launcher={name}", f"not installed: {INSTALL[name]}")
         options = fault.options or [file.stem for file in sorted((conf.folder / group).glob("*.yaml"))]
         return Mistake(conf.folder.name, first_line(fault), nearest(name, options))
+    if unchosen := _unchosen(first_line(fault)):
+        return Mistake(unchosen, f"missing; set it with {unchosen}=OPTION")
     return Mistake(_culprit(conf, fault), first_line(fault))
+
+
+def _unchosen(line: str) -> str | None:
+    """The group that was taken away, and whose option a defaults list goes by."""
+    found = re.match(r"Error resolving interpolation '(.*)', possible interpolation keys: (.*)", line)
+    if not found:
+        return None
+    known = found[2].split(", ")
+    return next((group for group in re.findall(r"\$\{(.+?)\}", found[1]) if group not in known), None)
 
 
 def _culprit(conf: Conf, fault: BaseException) -> str:
