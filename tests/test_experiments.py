@@ -12,7 +12,7 @@ NAMES = sorted(file.stem for file in (ROOT / "experiments").glob("*.yaml"))
 STEPS = [f"trainer.args.{key}=2" for key in ("max_steps", "eval_steps", "save_steps")]
 FEW = ["data.train=16", "data.val=4", "data.test=4"]
 CLIPS = [*FEW, "data.captions_count=8", "data.dense_count=4"]
-LITTLE = {
+LITTLE = {  # of all studies whose names begin like this
     # A model of two steps talks all the time, and would fill any context.
     "assembly101_dst_demo_long": [
         "data.train=8",
@@ -22,15 +22,14 @@ LITTLE = {
         "context.length=256",
     ],
     "users_demo": ["data.samples=12", "data.train_users=11-14", "data.val_users=74", "data.test_users=1"],
-    "path_vqa_grpo_demo": [*FEW, "trainer.args.per_device_train_batch_size=8", "before.args.max_steps=2"],
+    "path_vqa_grpo": [*FEW, "trainer.args.per_device_train_batch_size=8", "before.args.max_steps=2"],
 }
 BEGINS = {"users_demo_personal": "users_demo", "element_demo_recolour": "element_demo"}  # with another's run
 
 
 def little(name: str) -> list[str]:
-    if name.startswith("users_demo"):
-        return LITTLE["users_demo"]
-    return LITTLE.get(name, CLIPS if name.startswith("assembly101_dst_demo") else FEW)
+    several = next((several for several in LITTLE if name.startswith(several)), "")
+    return LITTLE.get(several, CLIPS if name.startswith("assembly101_dst_demo") else FEW)
 
 
 def started(folder: Path, name: str, *words: str) -> Path:

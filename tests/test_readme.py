@@ -27,7 +27,8 @@ SCRIPTS = [line for line in LINES if line.startswith("python ") and line not in 
 STEPS = ["trainer.args.max_steps=3", "trainer.args.logging_steps=1"]
 PICTURES = [*STEPS, "data.train=20", "data.val=5", "data.test=5"]
 CLIPS = [*PICTURES, "data.captions_count=20", "data.dense_count=5"]
-POLICY = ["before.args.max_steps=3", "trainer.args.per_device_train_batch_size=8"]
+POLICY = ["trainer.args.per_device_train_batch_size=8", "trainer.args.max_completion_length=8"]
+BEFORE = ["before.args.max_steps=3"]
 USERS = [*STEPS, "data.samples=4", "data.train_users=11-14", "data.val_users=74"]
 
 
@@ -37,7 +38,7 @@ def small(line: str) -> list[str]:
         return [word for word in CLIPS if "encode" in line and word.startswith("data.")]
     drawn = re.search("element|chats|preferences|path_vqa", line)
     asked = PICTURES if drawn else USERS if "users" in line else CLIPS
-    asked = [*asked, *(POLICY if "grpo" in line else [])]
+    asked = [*asked, *(POLICY if "grpo" in line else []), *(BEFORE if "path_vqa_grpo" in line else [])]
     asked = [*asked, *(["hydra.sweep.dir=sweep"] if " -m " in line else [])]
     return [word for word in asked if word.partition("=")[0] not in line]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prospect.data.assembly.demo import assembly101_dst_demo
-from prospect.evaluation.decisions import rates
+from prospect.evaluation.decisions import average_precision, rates
 from prospect.evaluation.footage import illustrated
 from prospect.evaluation.watched import scored
 from prospect.models.stream import for_streams
@@ -51,6 +51,14 @@ def test_metrics_follow_from_predictions(vlm, clips, max_length):
         wrong += (labels != called).sum()
         for rate, value in rates(labels, called).items():
             assert value == pytest.approx(found.metrics[f"{name}/{rate}"])
+        clips = [(np.isin(np.arange(row["frames"]), row[name]["at"]), np.array(row[name]["p"])) for row in rows]
+        each = {"f1": [rates(labels, p > threshold)["f1"] for labels, p in clips]}
+        each["ap"] = [average_precision(labels, p) for labels, p in clips if labels.any()]
+        for rate, values in each.items():
+            low, high, macro = (found.metrics[f"{name}/{rate}_{end}"] for end in ("low", "high", "macro"))
+            assert macro == pytest.approx(np.mean(values))
+            assert low <= found.metrics[f"{name}/{rate}"] <= high
+            assert rate == "ap" or min(values) <= low <= high <= max(values)  # an F1 of sums lies between the F1s
         hits, both = (sum(row["shares"][f"{name}/f1"][place] for row in rows) for place in (0, 1))
         assert hits / both == pytest.approx(found.metrics[f"{name}/f1"], abs=1e-15)
         eventful = {(row["id"], at) for row in rows for at in row[name]["at"]}

@@ -48,7 +48,7 @@ def test_what_a_trainer_takes_on_one_data_set():
     asked = ["data=path_vqa_demo", "trainer=grpo"]
     rate, steps = "matrix_learning_rate", "max_steps"
     tuned = composed(*asked).config["trainer"]
-    assert (tuned[rate], tuned["args"][steps]) == (0.004, 80)
+    assert (tuned[rate], tuned["args"][steps]) == (0.0025, 100)
     assert composed(*asked, f"trainer.{rate}=0.1").config["trainer"][rate] == 0.1
     assert composed("experiment=path_vqa_grpo_demo_lora").config["trainer"][rate] == 0.014
     for others in (["~trainer/on"], ["data=prompts_demo"]):

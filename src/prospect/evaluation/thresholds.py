@@ -19,8 +19,7 @@ from rich.table import Table
 from prospect.conversation.segments import DECISIONS
 from prospect.disk import write_atomically
 from prospect.errors import UserError
-from prospect.evaluation.decisions import average_precision, best_threshold, rates
-from prospect.evaluation.pooling import share
+from prospect.evaluation.decisions import average_precision, best_threshold, found_of, rates
 
 DIGITS = 6  # of a stored probability; what is scored is rounded alike, so that nothing differs when it is done again
 HALF = 0.5
@@ -58,13 +57,8 @@ def swept(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
     """
     theta = np.unique(np.r_[0.0, scores])
     calls, hits = (_above(each, theta) for each in (scores, scores[labels]))
-    events = int(labels.sum())
-    return {
-        "theta": theta,
-        "precision": np.nan_to_num(share(hits, calls)),
-        "recall": np.nan_to_num(share(hits, np.full(len(theta), events))),
-        "f1": np.nan_to_num(share(2 * hits, calls + events)),
-    }
+    found = found_of(hits, calls, np.full(len(theta), labels.sum()))
+    return {"theta": theta} | {name: np.nan_to_num(found[name]) for name in RATES}
 
 
 def column(rows: Rows, decision: str) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,11 @@ import numpy as np
 from prospect.conversation.sample import Sample
 from prospect.conversation.segments import DECISIONS
 from prospect.data.dataset import Dataset
-from prospect.evaluation.decisions import METRICS, average_precision, rates, recall_by_kind
+from prospect.evaluation.calls import pooled_precision
+from prospect.evaluation.decisions import METRICS, average_precision, counted, rates, rates_of, recall_by_kind
 from prospect.evaluation.footage import illustrated, pictured
 from prospect.evaluation.performance import performance
+from prospect.evaluation.pooling import pooled
 from prospect.evaluation.scored import Scored
 from prospect.evaluation.streamed import Watch, watched_split
 from prospect.evaluation.thresholds import DIGITS, HALF, chosen, sweep
@@ -71,7 +73,7 @@ def freely(scored: Scored, vlm: VLM, data: Dataset, split: str, watch: Watch, th
 def scored(seen: TeacherForced, thresholds: dict[str, float]) -> Scored:
     metrics, events = seen.metrics(), []
     if len(seen.decided.samples):
-        metrics |= decision_metrics(seen.decided, thresholds)
+        metrics |= decision_metrics(seen.decided, thresholds) | over_clips(seen.decided, thresholds)
         metrics |= {f"{decision}/threshold": value for decision, value in thresholds.items()}
         events = event_rows(seen.decided, thresholds)
         metrics |= {f"{row['decision']}/kind/{row['kind']}/recall": row["recall"] for row in events}
@@ -97,6 +99,20 @@ def decision_metrics(decided: Decided, thresholds: dict[str, float]) -> dict[str
         labels, scores_ = _column(decided, number)
         found = rates(labels, scores_ > thresholds[name]) | {"ap": average_precision(labels, scores_)}
         metrics |= {f"{name}/{key}": value for key, value in found.items()}
+    return metrics
+
+
+def over_clips(decided: Decided, thresholds: dict[str, float]) -> dict[str, float]:
+    """F1 and average precision as the mean over clips, and an interval over them."""
+    metrics: dict[str, float] = {}
+    places = [frames for _, frames in _clips(decided)]
+    for number, name in enumerate(DECISIONS):
+        labels, scores_ = _column(decided, number)
+        clips = [(labels[frames], scores_[frames]) for frames in places]
+        counts = [counted(mine, theirs > thresholds[name]) for mine, theirs in clips]
+        for rate, found in (("f1", pooled(counts, rates_of)["f1"]), ("ap", pooled_precision(clips))):
+            key = f"{name}/{rate}"
+            metrics |= {f"{key}_macro": found.macro, f"{key}_low": found.low, f"{key}_high": found.high}
     return metrics
 
 

@@ -29,6 +29,7 @@ from prospect.runs.reports.curves import (
 DECISIONS = ("speak", "dst")
 CURVE = ("theta", "precision", "recall", "f1")
 RATES = ("precision", "recall", "f1", "ap", "balanced_accuracy", "false_alarms", "threshold")
+OVER_CLIPS = ("_low", "_high", "_macro")  # of a rate: the ends of its interval, and its mean
 FALSE_ALARM = "false alarm"
 
 X = Axis(0, 1, LEFT, WIDTH - RIGHT, ticks=[0, 0.25, 0.5, 0.75, 1])
@@ -67,11 +68,21 @@ def _is_whole(found: Any) -> bool:
 def decisions(metrics: Mapping[str, Any]) -> Rows:
     """A row for every decision and split that has a threshold."""
     return [
-        {"decision": name, "split": split, **{rate: metrics.get(f"{split}/{name}/{rate}") for rate in RATES}}
+        {
+            "decision": name,
+            "split": split,
+            **{rate: metrics.get(f"{split}/{name}/{rate}") for rate in RATES},
+            "over_clips": {rate: _over_clips(f"{split}/{name}/{rate}", metrics) for rate in RATES},
+        }
         for name in DECISIONS
         for split in SPLITS
         if f"{split}/{name}/threshold" in metrics
     ]
+
+
+def _over_clips(key: str, metrics: Mapping[str, Any]) -> list[Any] | None:
+    found = [metrics.get(f"{key}{end}") for end in OVER_CLIPS]
+    return found if None not in found else None
 
 
 def events(metrics: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -107,6 +118,7 @@ def is_in_tables(key: str, metrics: Mapping[str, Any]) -> bool:
     """Whether a number of metrics.json stands in one of these tables already."""
     split, name = split_of(key)
     decision, _, rate = name.partition("/")
+    rate = next((rate.removesuffix(end) for end in OVER_CLIPS if rate.endswith(end)), rate)
     return "/kind/" in name or (rate in RATES and f"{split}/{decision}/threshold" in metrics)
 
 
