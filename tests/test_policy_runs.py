@@ -20,7 +20,13 @@ BEFORE = [
     "before.args.warmup_steps=1",
     "before.args.eval_steps=8",
 ]
-POLICY = ["trainer=grpo", "trainer.args.max_steps=6", "trainer.args.learning_rate=1e-3", "trainer.args.save_steps=2"]
+POLICY = [
+    "trainer=grpo",
+    "~trainer/on",
+    "trainer.args.max_steps=6",
+    "trainer.args.learning_rate=1e-3",
+    "trainer.args.save_steps=2",
+]
 POLICY += ["trainer.args.logging_steps=1", "trainer.args.eval_steps=3", "trainer.args.max_completion_length=12"]
 JUDGE = ["trainer.rewards.weights={format: 0.2, normalised: 0.7, judge: 0.1}", "trainer.rewards.judge.offline=true"]
 WORDS = [*DATA, *BEFORE, *POLICY, *JUDGE]

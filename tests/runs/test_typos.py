@@ -72,7 +72,8 @@ def names() -> tuple[list[str], list[str], dict[str, list[str]]]:
 
     walk(composed.config, "")
     groups = Groups(config_loader(conf), "config", [])
-    options = {group: groups.options(group) for group in groups.names() if group != "experiment"}
+    chosen_by_others = ("experiment", "trainer/on")
+    options = {group: groups.options(group) for group in groups.names() if group not in chosen_by_others}
     return [key for key in keys if len(key.rpartition(".")[2]) >= 5], list(composed.config), options
 
 
