@@ -94,6 +94,14 @@ def test_average_precision_over_videos():
     assert found == pooled_precision(videos, draws=60, seed=4)
 
 
+def test_no_average_precision_is_above_one():
+    rng = np.random.default_rng(0)
+    for frames in range(5, 60):
+        labels = rng.random((7, frames)) < 0.3
+        found = pooled_precision([(each, np.where(each, rng.uniform(0.6, 1, frames), 0.1)) for each in labels])
+        assert found.high <= 1
+
+
 def test_average_precision_of_an_oracle_and_of_nothing():
     labels = np.array([False, True, False])
     perfect = pooled_precision([(labels, labels.astype(float))] * 3)
