@@ -61,5 +61,5 @@ def _weighted(weights: np.ndarray, hit: np.ndarray, last: np.ndarray) -> float:
     hits, calls = np.cumsum(weights * hit)[last], np.cumsum(weights)[last]
     if not hits[-1]:
         return float("nan")
-    found = (np.diff(hits, prepend=0) / hits[-1] * np.nan_to_num(share(hits, calls))).sum()
-    return min(1.0, float(found))  # a sum of shares may end a last digit above
+    recall = hits / hits[-1]  # differences of these add up to 1, where shares of their own may end a last digit above
+    return float((np.diff(recall, prepend=0.0) * np.nan_to_num(share(hits, calls))).sum())
